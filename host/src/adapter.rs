@@ -1,0 +1,5 @@
+//! What implements the ports of [`crate::capability`] with the world outside: databases, networks, files.
+
+pub mod blocking;
+pub mod http_client;
+pub mod sqlite;

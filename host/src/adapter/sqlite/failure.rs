@@ -1,0 +1,106 @@
+//! What SQLite's errors mean for the guest, and what of them goes to the log.
+
+use super::call::Control;
+use crate::capability::key_value::port::KeyValueError;
+use crate::capability::sqlite::port::SqlError;
+use rusqlite::{Error, ErrorCode, ffi};
+use std::path::Path;
+use std::time::Duration;
+
+/// Why a piece of work on a connection ended without an answer.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// A lock was met before anything was done: the same work may be tried again.
+    Locked,
+    /// It failed for good.
+    Failed(SqlError),
+}
+
+impl From<SqlError> for Stop {
+    fn from(error: SqlError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Translates an error of SQLite that came up on the connection of `control` to the database in `path`.
+pub(super) fn translate(error: Error, control: &Control, path: &Path) -> Stop {
+    let (failure, message) = match error {
+        Error::SqliteFailure(failure, message) => (failure, message.unwrap_or_else(|| failure.to_string())),
+        // Its own display repeats the whole statement, which can be a megabyte.
+        Error::SqlInputError {
+            error, msg, offset, ..
+        } => (error, format!("{msg} at byte {offset}")),
+        other => {
+            return Stop::Failed(SqlError::Statement {
+                message: other.to_string(),
+            });
+        }
+    };
+    Stop::Failed(match failure.code {
+        ErrorCode::DatabaseBusy => {
+            if failure.extended_code != ffi::SQLITE_BUSY_SNAPSHOT && control.take_contention() {
+                return Stop::Locked;
+            }
+            SqlError::Conflict
+        }
+        ErrorCode::OperationInterrupted => SqlError::TimedOut {
+            limit: control.current().map_or(Duration::ZERO, |call| call.limit),
+        },
+        ErrorCode::AuthorizationForStatementDenied => SqlError::Forbidden {
+            reason: control.take_refusal().unwrap_or(message),
+        },
+        ErrorCode::DiskFull => SqlError::DatabaseFull,
+        // The shared-memory file beside the database cannot grow: the disk is full.
+        ErrorCode::SystemIoFailure if failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE => {
+            SqlError::DatabaseFull
+        }
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
+            tracing::error!(path = %path.display(), error = message, "a database file is damaged");
+            SqlError::Damaged
+        }
+        ErrorCode::SystemIoFailure
+        | ErrorCode::CannotOpen
+        | ErrorCode::PermissionDenied
+        | ErrorCode::ReadOnly
+        | ErrorCode::OutOfMemory
+        | ErrorCode::FileLockingProtocolFailed
+        | ErrorCode::NoLargeFileSupport
+        | ErrorCode::InternalMalfunction
+        | ErrorCode::ApiMisuse => {
+            let code = failure.extended_code;
+            tracing::error!(path = %path.display(), code, error = message, "a database cannot be used");
+            // SQLite's general words for the code: the particular ones can name a path.
+            SqlError::Unavailable {
+                message: format!("{} (code {code})", ffi::code_to_str(code)),
+            }
+        }
+        // A guest reads this often enough without a line in the log: its syntax, its constraints, its types.
+        _ => match control.take_refusal() {
+            // A refusal within a table-valued function comes up as a plain error.
+            Some(reason) => SqlError::Forbidden { reason },
+            None => SqlError::Statement { message },
+        },
+    })
+}
+
+/// What the same failure is called by the key-value capability.
+pub(super) fn of_key_value(error: SqlError, max_bytes: usize) -> KeyValueError {
+    match error {
+        SqlError::DatabaseFull => KeyValueError::Full,
+        SqlError::Busy { waited } => KeyValueError::Busy { waited },
+        SqlError::TimedOut { limit } | SqlError::Unread { limit } => KeyValueError::TimedOut { limit },
+        SqlError::ResultTooLarge { .. } | SqlError::TooManyRows { .. } => {
+            KeyValueError::BatchTooLarge { max_bytes }
+        }
+        SqlError::Overloaded | SqlError::TooManyConnections { .. } => KeyValueError::Overloaded,
+        SqlError::Damaged => KeyValueError::Damaged,
+        SqlError::Unavailable { message } => KeyValueError::Unavailable { message },
+        // The statements are ours, so these are the file's: another program has changed its table.
+        SqlError::Statement { message } | SqlError::Forbidden { reason: message } => {
+            KeyValueError::Unavailable { message }
+        }
+        SqlError::Conflict => KeyValueError::Unavailable {
+            message: SqlError::Conflict.to_string(),
+        },
+    }
+}

@@ -1,0 +1,156 @@
+//! The ahead-of-time cache: compiled components in the state directory, addressed by what they were compiled from.
+//!
+//! Layout: `<cache>/<engine>/<digest>.cwasm` beside `<digest>.sum`, where `<engine>` names the Wasmtime version and a hash of
+//! every setting that the code depends on. An artifact is written whole (temporary file, sync, rename) and never changed
+//! afterwards, its sum last; one whose sum is missing or wrong is compiled anew. Loading native code is as good as running
+//! it, so the directory is ours alone (mode 0700) and nothing else is ever loaded.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::hash::{Hash, Hasher};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::model::Digest;
+
+/// The version of `wasmtime` that this host is built with.
+const WASMTIME: &str = "48";
+
+/// One directory of the cache, for one engine.
+pub(super) struct Cache {
+    dir: PathBuf,
+}
+
+/// The cache's directory is not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// It could not be created or read.
+    #[error("cannot use the cache directory {}", path.display())]
+    Directory {
+        /// Where it is.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Somebody else could put code there.
+    #[error(
+        "the cache directory {} is not ours alone (owner {owner}, mode {mode:o}): compiled code is only loaded from a directory of mode 700",
+        path.display()
+    )]
+    Shared {
+        /// Where it is.
+        path: PathBuf,
+        /// The user id that owns it.
+        owner: u32,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A compiled component could not be written.
+    #[error("cannot write the compiled component {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Cache {
+    /// Opens (and creates, mode 0700) the part of the cache under `root` that belongs to `engine`.
+    pub(super) fn open(root: &Path, name: &str, engine: &Engine) -> Result<Self, CacheError> {
+        let mut hasher = Fnv::default();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let dir = root.join(format!("wasmtime-{WASMTIME}-{name}-{:016x}", hasher.finish()));
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&dir)
+            .map_err(|source| CacheError::Directory { path: dir.clone(), source })?;
+        let meta = fs::metadata(&dir).map_err(|source| CacheError::Directory { path: dir.clone(), source })?;
+        let ours = rustix::process::geteuid().as_raw();
+        if meta.uid() != ours || meta.mode() & 0o022 != 0 {
+            return Err(CacheError::Shared { path: dir, owner: meta.uid(), mode: meta.mode() & 0o7777 });
+        }
+        Ok(Self { dir })
+    }
+
+    /// The component compiled from the bytes with this digest, if a whole artifact is there.
+    pub(super) fn load(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
+        let artifact = self.artifact(digest);
+        let sum = fs::read_to_string(artifact.with_extension("sum")).ok()?;
+        let bytes = fs::read(&artifact).ok()?;
+        if sum.trim() != Digest::of(&bytes).to_string() {
+            tracing::warn!(file = %artifact.display(), "a cached artifact is damaged and is compiled anew");
+            return None;
+        }
+        drop(bytes);
+        #[expect(
+            unsafe_code,
+            reason = "the file is one that `store` wrote whole, in a directory that only we can write, for this very engine"
+        )]
+        // SAFETY: see the reason above; Wasmtime checks the engine's settings itself.
+        let loaded = unsafe { Component::deserialize_file(engine, &artifact) };
+        match loaded {
+            Ok(component) => Some(component),
+            Err(error) => {
+                tracing::warn!(file = %artifact.display(), error = %error, "a cached artifact does not load and is compiled anew");
+                None
+            }
+        }
+    }
+
+    /// Stores an artifact whole, or leaves the cache as it was.
+    pub(super) fn store(&self, digest: &Digest, artifact: &[u8]) -> Result<(), CacheError> {
+        let path = self.artifact(digest);
+        let failed = |source| CacheError::Write { path: path.clone(), source };
+        write_whole(&path, artifact).map_err(failed)?;
+        write_whole(&path.with_extension("sum"), Digest::of(artifact).to_string().as_bytes()).map_err(failed)?;
+        File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(failed)
+    }
+
+    fn artifact(&self, digest: &Digest) -> PathBuf {
+        self.dir.join(format!("{digest}.cwasm"))
+    }
+}
+
+/// A reader sees the old file or the new one, never a part. The temporary name is ours, so two hosts cannot mix.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    let written = (|| {
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    })();
+    if written.is_err() {
+        // The error that counts is the first one; a left-over temporary file is never loaded.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// FNV-1a: a stable hash (the standard library's may change with the compiler) of what tells engines apart.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 ^= u64::from(*byte);
+            self.0 = self.0.wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}

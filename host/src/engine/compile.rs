@@ -1,0 +1,269 @@
+//! From bytes to code that is ready to be instantiated: validate, compile or load from the cache, link.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use wasmtime::component::{Component, InstancePre};
+use wasmtime_wasi_http::{p2, p3};
+
+use super::guest::Guest;
+use super::{CacheError, Engines, Half};
+use crate::model::Digest;
+
+/// The largest component that is taken, in bytes.
+pub const MAX_COMPONENT_BYTES: usize = 100 * 1024 * 1024;
+
+/// The handler that a component exports.
+#[derive(Clone)]
+pub(super) enum Entry {
+    /// `wasi:http/incoming-handler@0.2`.
+    Incoming(p2::bindings::ProxyPre<Guest>),
+    /// `wasi:http/handler@0.3`.
+    Handler(p3::bindings::ServicePre<Guest>),
+    /// No HTTP.
+    None,
+}
+
+/// Where code came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Loaded from the ahead-of-time cache.
+    Cached,
+    /// Compiled now, which took so long.
+    Compiled(Duration),
+}
+
+/// A component that is compiled and linked.
+pub struct Code {
+    pub(super) digest: Digest,
+    pub(super) component: Component,
+    pub(super) entry: Entry,
+    pub(super) concurrent: bool,
+    origin: Origin,
+}
+
+/// A file is not a component that this host can run.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// Not WebAssembly at all.
+    #[error("it is not WebAssembly: it starts with {found}, not with the bytes `\\0asm`")]
+    NotWasm {
+        /// Its first bytes, printable.
+        found: String,
+    },
+    /// A core module.
+    #[error("it is a core WebAssembly module, not a component")]
+    CoreModule,
+    /// Larger than [`MAX_COMPONENT_BYTES`].
+    #[error("it has {bytes} bytes; at most {MAX_COMPONENT_BYTES} are taken")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// Wasmtime refused it.
+    #[error("it is not a valid component")]
+    Invalid(#[source] wasmtime::Error),
+    /// It imports something that nothing provides.
+    #[error("it imports `{import}`, which nothing provides")]
+    UnknownImport {
+        /// The interface or function.
+        import: String,
+        /// What to do about it.
+        hint: String,
+        /// What Wasmtime said.
+        source: wasmtime::Error,
+    },
+    /// It exports both versions of the HTTP handler.
+    #[error("it exports more than one HTTP handler: {0}")]
+    TwoHandlers(Exports),
+    /// Its handler is of another shape than the interface's.
+    #[error("its HTTP handler does not fit the interface")]
+    Handler(#[source] wasmtime::Error),
+    /// The cache failed.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+impl CompileError {
+    /// What its reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotWasm { .. } => Some("check `source`, or run `midplane build` first".into()),
+            Self::CoreModule => {
+                Some("build for a component target, for example `cargo build --target wasm32-wasip2`".into())
+            }
+            Self::UnknownImport { hint, .. } => Some(hint.clone()),
+            Self::TwoHandlers(_) => {
+                Some("export either `wasi:http/incoming-handler@0.2` or `wasi:http/handler@0.3`".into())
+            }
+            Self::TooLarge { .. } | Self::Invalid(_) | Self::Handler(_) | Self::Cache(_) => None,
+        }
+    }
+}
+
+/// Names of exports, for a message.
+#[derive(Debug)]
+pub struct Exports(Vec<String>);
+
+impl fmt::Display for Exports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(", "))
+    }
+}
+
+impl Code {
+    /// The digest of the bytes that it was compiled from.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Where it came from.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Whether it can answer HTTP requests.
+    pub fn has_handler(&self) -> bool {
+        !matches!(self.entry, Entry::None)
+    }
+}
+
+impl Engines {
+    /// Compiles a component, or takes it from the cache. Blocks for as long as compiling takes.
+    pub fn load(&self, bytes: &[u8]) -> Result<Code, CompileError> {
+        check_kind(bytes)?;
+        let digest = Digest::of(bytes);
+        for half in [&self.plain, &self.concurrent] {
+            if let Some(component) = half.cache.load(&half.engine, &digest) {
+                return half.link(component, digest, self.is_concurrent(half), Origin::Cached);
+            }
+        }
+        let started = Instant::now();
+        // Validation comes first in compiling, so what the plain engine cannot run it refuses quickly.
+        let (half, artifact) = match self.plain.engine.precompile_component(bytes) {
+            Ok(artifact) => (&self.plain, artifact),
+            Err(_) => {
+                let artifact =
+                    self.concurrent.engine.precompile_component(bytes).map_err(CompileError::Invalid)?;
+                (&self.concurrent, artifact)
+            }
+        };
+        let took = started.elapsed();
+        half.cache.store(&digest, &artifact)?;
+        drop(artifact);
+        // From the file, so that its pages are shared and can be dropped by the system.
+        let component = half.cache.load(&half.engine, &digest).ok_or_else(|| {
+            CompileError::Invalid(wasmtime::format_err!("the compiled component does not load from the cache"))
+        })?;
+        half.link(component, digest, self.is_concurrent(half), Origin::Compiled(took))
+    }
+
+    fn is_concurrent(&self, half: &Half) -> bool {
+        std::ptr::eq(half, &self.concurrent)
+    }
+}
+
+impl Half {
+    fn link(
+        &self,
+        component: Component,
+        digest: Digest,
+        concurrent: bool,
+        origin: Origin,
+    ) -> Result<Code, CompileError> {
+        let pre =
+            self.linker.instantiate_pre(&component).map_err(|source| unknown_import(&self.linker, &component, source))?;
+        let entry = entry(&component, pre)?;
+        Ok(Code { digest, component, entry, concurrent, origin })
+    }
+}
+
+fn entry(component: &Component, pre: InstancePre<Guest>) -> Result<Entry, CompileError> {
+    let engine = component.engine().clone();
+    let handlers: Vec<String> = component
+        .component_type()
+        .exports(&engine)
+        .map(|(name, _)| name.to_owned())
+        .filter(|name| name.starts_with("wasi:http/incoming-handler@0.2.") || name.starts_with("wasi:http/handler@0.3."))
+        .collect();
+    match handlers.as_slice() {
+        [] => Ok(Entry::None),
+        [one] if one.starts_with("wasi:http/incoming-handler") => {
+            p2::bindings::ProxyPre::new(pre).map(Entry::Incoming).map_err(CompileError::Handler)
+        }
+        [_] => p3::bindings::ServicePre::new(pre).map(Entry::Handler).map_err(CompileError::Handler),
+        _ => Err(CompileError::TwoHandlers(Exports(handlers))),
+    }
+}
+
+/// Names the import that stands in the way, in place of Wasmtime's whole chain.
+fn unknown_import(
+    linker: &wasmtime::component::Linker<Guest>,
+    component: &Component,
+    source: wasmtime::Error,
+) -> CompileError {
+    let text = format!("{source:#}");
+    let engine = linker.engine();
+    let import = component
+        .component_type()
+        .imports(engine)
+        .map(|(name, _)| name.to_owned())
+        .find(|name| text.contains(&format!("`{name}`")));
+    match import {
+        Some(import) => CompileError::UnknownImport { hint: hint(&import), import, source },
+        None => CompileError::Invalid(source),
+    }
+}
+
+/// Interfaces of Spin that a component may well import and this version does not have.
+const LATER: [&str; 8] = [
+    "spin:postgres",
+    "spin:redis",
+    "spin:mysql",
+    "spin:mqtt",
+    "wasi:keyvalue",
+    "wasi:config",
+    "wasi:otel",
+    "fermyon:spin",
+];
+
+fn hint(import: &str) -> String {
+    if LATER.iter().any(|prefix| import.starts_with(prefix)) {
+        format!("`{import}` is an interface of Spin that this version of Midplane does not have yet")
+    } else if import.starts_with("wasi:") {
+        "Midplane offers WASI 0.2 and 0.3.0; build the component against one of these".into()
+    } else {
+        "if it is another service's contract: services cannot be linked by this version of Midplane yet; \
+         compose the two into one component (`wac plug`)"
+            .into()
+    }
+}
+
+fn check_kind(bytes: &[u8]) -> Result<(), CompileError> {
+    if bytes.len() > MAX_COMPONENT_BYTES {
+        return Err(CompileError::TooLarge { bytes: bytes.len() });
+    }
+    match bytes {
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(CompileError::CoreModule),
+        [0, b'a', b's', b'm', ..] => Ok(()),
+        _ => {
+            let found = String::from_utf8_lossy(bytes.get(..16.min(bytes.len())).unwrap_or_default());
+            let found =
+                if found.is_empty() { "nothing (it is empty)".into() } else { format!("{:?}", found.as_ref()) };
+            Err(CompileError::NotWasm { found })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_component_is_named() {
+        assert!(matches!(check_kind(b""), Err(CompileError::NotWasm { .. })));
+        assert!(matches!(check_kind(b"#!/bin/sh\n"), Err(CompileError::NotWasm { .. })));
+        assert!(matches!(check_kind(b"\0asm\x01\0\0\0"), Err(CompileError::CoreModule)));
+        assert!(check_kind(b"\0asm\x0d\0\x01\0").is_ok());
+    }
+}

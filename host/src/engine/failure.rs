@@ -1,0 +1,172 @@
+//! Why a request that reached a guest got no whole response, and what an error of Wasmtime means.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode as ErrorCode2;
+use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode as ErrorCode3;
+
+use super::program::Program;
+use crate::telemetry::metrics::ErrorReason;
+use crate::telemetry::{self, FailureKind, GuestFailure, Origin, RequestId};
+
+/// The longest backtrace that is kept, in bytes.
+const MAX_BACKTRACE_BYTES: usize = 16 * 1024;
+
+/// Why there is no (whole) response. It has been logged where it happened; this tells the caller what to answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Failure {
+    /// The guest trapped or panicked.
+    #[error("the guest trapped")]
+    Trapped,
+    /// The guest returned without a response, or with an error code in place of one.
+    #[error("the guest gave no response")]
+    NoResponse,
+    /// The guest was still at it when its time was over.
+    #[error("the guest took longer than {0:?}")]
+    TimedOut(Duration),
+    /// The client sent a larger body than the service takes.
+    #[error("the request body is larger than {limit} bytes")]
+    BodyTooLarge {
+        /// What the service takes, in bytes.
+        limit: u64,
+    },
+    /// No instance could be had now.
+    #[error("no instance is free")]
+    NoInstance,
+    /// The component could not be instantiated.
+    #[error("the component could not be instantiated")]
+    NotInstantiated,
+    /// The component has no HTTP handler.
+    #[error("the component exports no HTTP handler")]
+    NoHandler,
+    /// The host itself failed while it worked for this request.
+    #[error("the host failed")]
+    Host,
+}
+
+/// What a failure is reported with.
+pub(super) struct Report {
+    kind: FailureKind,
+    failure: Failure,
+    message: String,
+    backtrace: String,
+}
+
+impl Report {
+    fn new(kind: FailureKind, failure: Failure, message: impl Into<String>) -> Self {
+        Self { kind, failure, message: message.into(), backtrace: String::new() }
+    }
+
+    pub(super) fn timed_out(limit: Duration) -> Self {
+        let message = format!("no progress within {limit:?}; the instance was dropped");
+        Self::new(FailureKind::Timeout, Failure::TimedOut(limit), message)
+    }
+
+    pub(super) fn no_response(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::NoResponse, Failure::NoResponse, message)
+    }
+
+    pub(super) fn host(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Host, Failure::Host, message)
+    }
+
+    /// What an error of a call into the guest means.
+    pub(super) fn of_call(error: &wasmtime::Error) -> Self {
+        if let Some(code) = error.downcast_ref::<ErrorCode3>() {
+            return Self::no_response(format!("the handler returned the error {code:?}"));
+        }
+        if let Some(code) = error.downcast_ref::<ErrorCode2>() {
+            return Self::no_response(format!("the handler returned the error {code:?}"));
+        }
+        let (kind, message) = if let Some(trap) = error.downcast_ref::<Trap>() {
+            (FailureKind::Trap, trap.to_string())
+        } else if let Some(exit) = error.downcast_ref::<I32Exit>() {
+            (FailureKind::Exit, format!("the guest ended itself: {exit}"))
+        } else {
+            (FailureKind::Trap, error.root_cause().to_string())
+        };
+        Self { kind, failure: Failure::Trapped, message, backtrace: backtrace(error) }
+    }
+
+    /// What an error of an instantiation means.
+    pub(super) fn of_instantiation(error: &wasmtime::Error) -> Self {
+        if error.is::<PoolConcurrencyLimitError>() {
+            let message = format!("no pool slot is free: {}", error.root_cause());
+            return Self::new(FailureKind::Host, Failure::NoInstance, message);
+        }
+        if error.is::<Trap>() {
+            return Self { failure: Failure::NotInstantiated, ..Self::of_call(error) };
+        }
+        Self {
+            kind: FailureKind::Host,
+            failure: Failure::NotInstantiated,
+            message: format!("the component could not be instantiated: {error:#}"),
+            backtrace: backtrace(error),
+        }
+    }
+
+    /// Logs it, once, and counts it. `panic` is what the guest's panic said on standard error.
+    pub(super) fn log(self, program: &Program, request: RequestId, panic: Option<String>) -> Failure {
+        let Self { kind, failure, message, backtrace } = self;
+        program.metrics.error(match &failure {
+            Failure::Trapped | Failure::NotInstantiated => ErrorReason::Trap,
+            Failure::NoResponse | Failure::NoHandler => ErrorReason::NoResponse,
+            Failure::TimedOut(_) => ErrorReason::Timeout,
+            Failure::BodyTooLarge { .. } => ErrorReason::BodyTooLarge,
+            Failure::NoInstance => ErrorReason::Overload,
+            Failure::Host => ErrorReason::Internal,
+        });
+        if matches!(kind, FailureKind::Trap | FailureKind::Exit) {
+            program.metrics.trap();
+        }
+        let kind = if panic.is_some() && kind == FailureKind::Trap { FailureKind::Panic } else { kind };
+        telemetry::guest_failure(&GuestFailure {
+            origin: Origin {
+                service: program.service.as_str(),
+                revision: &program.revision,
+                request_id: Some(request),
+            },
+            kind,
+            message: panic.as_deref().unwrap_or(&message),
+            backtrace: &backtrace,
+        });
+        failure
+    }
+}
+
+/// One frame a line, innermost first: `symbol (file:line)`, as far as the component's build kept names.
+fn backtrace(error: &wasmtime::Error) -> String {
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
+    let mut text = String::new();
+    for (index, frame) in trace.frames().iter().enumerate() {
+        if text.len() > MAX_BACKTRACE_BYTES {
+            text.push_str("…\n");
+            break;
+        }
+        let module = frame.module().name().unwrap_or("<module>");
+        let symbols = frame.symbols();
+        if symbols.is_empty() {
+            let name = frame
+                .func_name()
+                .map_or_else(|| format!("<function {}>", frame.func_index()), |name| demangled(name));
+            let _infallible = writeln!(text, "{index:>3}: {module}!{name}");
+        }
+        for symbol in symbols {
+            let name = symbol.name().map_or_else(|| "<unknown>".to_owned(), demangled);
+            let _infallible = write!(text, "{index:>3}: {module}!{name}");
+            if let (Some(file), Some(line)) = (symbol.file(), symbol.line()) {
+                let _infallible = write!(text, " ({file}:{line})");
+            }
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// Rust names without their hash.
+fn demangled(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
+}

@@ -1,0 +1,170 @@
+//! What a Wasm store holds for its guest, and what is linked into every guest.
+//!
+//! Everything is linked for everyone; what a service is not granted answers with the interface's own error for that. So
+//! which interfaces exist depends on the engine only: the plain one has no component-model async and hence no `async func`.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use wasmtime::component::{Linker, ResourceTable};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use super::context::RequestContext;
+use super::limiter::Limiter;
+use super::outbound::Outbound;
+use super::output::{InstanceOutput, Output, SharedOutput};
+use super::program::Program;
+use crate::bindings::{fermyon, spin};
+use crate::capability::{Grants, key_value, sqlite, variables};
+use crate::telemetry::Stream;
+
+/// Resources (of WASI and of capabilities) that an instance may hold at once.
+const MAX_RESOURCES: usize = 10_000;
+/// What one header section made by a guest may take in memory, in bytes.
+const MAX_FIELDS: usize = 128 * 1024;
+/// Random bytes of one call.
+const MAX_RANDOM: u64 = 1024 * 1024;
+
+pub(super) struct Guest {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    table: ResourceTable,
+    outbound: Outbound,
+    grants: Arc<Grants>,
+    open_stores: usize,
+    open_databases: usize,
+    output: SharedOutput,
+    pub(super) limiter: Limiter,
+}
+
+impl Guest {
+    pub(super) fn new(program: &Program) -> Self {
+        let output = Arc::new(Mutex::new(InstanceOutput::new(program.service.clone(), program.revision)));
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stdout(Output { shared: output.clone(), stream: Stream::Stdout })
+            .stderr(Output { shared: output.clone(), stream: Stream::Stderr })
+            .max_random_size(MAX_RANDOM)
+            .envs(&program.grants.environment);
+        if let Some(files) = &program.grants.files
+            && let Err(error) = wasi.preopened_dir(files, "/", FsPerms::ReadOnly)
+        {
+            tracing::error!(
+                service = program.service.as_str(),
+                directory = %files.display(),
+                error = format!("{error:#}"),
+                "the service's files cannot be opened; it runs without them"
+            );
+        }
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(MAX_FIELDS);
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_RESOURCES);
+        Self {
+            wasi: wasi.build(),
+            http,
+            table,
+            outbound: Outbound::new(program),
+            grants: program.grants.clone(),
+            open_stores: 0,
+            open_databases: 0,
+            output,
+            limiter: Limiter::new(
+                program.limits.instance_memory,
+                program.limits.table_elements,
+                program.metrics.instance(),
+            ),
+        }
+    }
+
+    /// From now on this instance works for this request.
+    pub(super) fn begin(&mut self, context: Arc<RequestContext>) {
+        self.output.lock().begin(context.id);
+        self.outbound.context = Some(context);
+    }
+
+    /// The request is over. Returns what the guest's panic said, if its last words were those of a panic.
+    pub(super) fn end(&mut self) -> Option<String> {
+        self.outbound.context = None;
+        self.output.lock().end()
+    }
+
+    fn variables(&mut self) -> &variables::Variables {
+        &self.grants.variables
+    }
+
+    fn key_value(&mut self) -> key_value::View<'_> {
+        key_value::View { grants: &self.grants.key_value, table: &mut self.table, open: &mut self.open_stores }
+    }
+
+    fn sqlite(&mut self) -> sqlite::View<'_> {
+        sqlite::View { grants: &self.grants.sqlite, table: &mut self.table, open: &mut self.open_databases }
+    }
+}
+
+impl WasiView for Guest {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Guest {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.outbound, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+/// Links every interface of this host that the engine can have.
+pub(super) fn link(linker: &mut Linker<Guest>, concurrent: bool) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    fermyon::spin::variables::add_to_linker::<_, variables::Capability>(linker, Guest::variables)?;
+    fermyon::spin::key_value::add_to_linker::<_, key_value::Capability>(linker, Guest::key_value)?;
+    fermyon::spin::sqlite::add_to_linker::<_, sqlite::Capability>(linker, Guest::sqlite)?;
+    if concurrent {
+        wasmtime_wasi::p3::add_to_linker(linker)?;
+        wasmtime_wasi_http::p3::add_to_linker(linker)?;
+        spin::variables::variables::add_to_linker::<_, variables::Capability>(linker, Guest::variables)?;
+        spin::key_value::key_value::add_to_linker::<_, key_value::Capability>(linker, Guest::key_value)?;
+        spin::sqlite::sqlite::add_to_linker::<_, sqlite::Capability>(linker, Guest::sqlite)?;
+    } else {
+        sqlite_without_async(linker)?;
+    }
+    Ok(())
+}
+
+/// The plain functions of `spin:sqlite@3`, for guests of WASI 0.2 that import no other.
+fn sqlite_without_async(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    use crate::bindings::resource::Connection;
+    use spin::sqlite::sqlite::{Error, HostConnection, QueryResult, Value};
+    use wasmtime::component::{Resource, ResourceType};
+
+    type Opened = Result<Resource<Connection>, Error>;
+    type Executed = Result<QueryResult, Error>;
+    type Execute = (Resource<Connection>, String, Vec<Value>);
+
+    let mut interface = linker.instance("spin:sqlite/sqlite@3.1.0")?;
+    interface.resource_async("connection", ResourceType::host::<Connection>(), |mut store, rep| {
+        Box::new(async move { HostConnection::drop(&mut store.data_mut().sqlite(), Resource::new_own(rep)).await })
+    })?;
+    interface.func_wrap_async("[static]connection.open", |mut store, (database,): (String,)| {
+        Box::new(async move {
+            let opened: Opened = HostConnection::open(&mut store.data_mut().sqlite(), database).await?;
+            Ok((opened,))
+        })
+    })?;
+    interface.func_wrap_async("[method]connection.execute", |mut store, (this, statement, values): Execute| {
+        Box::new(async move {
+            let mut view = store.data_mut().sqlite();
+            let executed: Executed = HostConnection::execute(&mut view, this, statement, values).await?;
+            Ok((executed,))
+        })
+    })?;
+    interface.func_wrap_async("[method]connection.last-insert-rowid", |mut store, (this,): (Resource<Connection>,)| {
+        Box::new(async move { Ok((HostConnection::last_insert_rowid(&mut store.data_mut().sqlite(), this).await?,)) })
+    })?;
+    interface.func_wrap_async("[method]connection.changes", |mut store, (this,): (Resource<Connection>,)| {
+        Box::new(async move { Ok((HostConnection::changes(&mut store.data_mut().sqlite(), this).await?,)) })
+    })?;
+    Ok(())
+}

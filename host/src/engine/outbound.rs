@@ -1,0 +1,162 @@
+//! The HTTP requests of a guest: checked against its grant, then sent out or to another service of the app.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
+use http_body_util::BodyExt;
+use wasmtime_wasi_http::{RequestOptions, WasiHttpHooks};
+
+use super::context::{ChainError, Hop, RequestContext};
+use super::program::Program;
+use super::{Body, BodyError};
+use crate::capability::Grants;
+use crate::capability::outbound_http::{ClientOptions, HttpClientError, Target};
+use crate::model::ServiceName;
+use crate::telemetry::metrics::{OutboundOutcome, RevisionMetrics};
+
+type Sent = Result<(http::Response<Body>, Box<dyn Future<Output = Result<(), BodyError>> + Send>), BodyError>;
+
+/// The outbound side of one instance.
+pub(super) struct Outbound {
+    service: ServiceName,
+    grants: Arc<Grants>,
+    metrics: Arc<RevisionMetrics>,
+    /// The request that the instance works for.
+    pub(super) context: Option<Arc<RequestContext>>,
+}
+
+impl Outbound {
+    pub(super) fn new(program: &Program) -> Self {
+        Self {
+            service: program.service.clone(),
+            grants: program.grants.clone(),
+            metrics: program.metrics.clone(),
+            context: None,
+        }
+    }
+
+    fn denied(&self, reason: &dyn std::fmt::Display) -> BodyError {
+        self.metrics.outbound(OutboundOutcome::Denied);
+        let request_id = self.context.as_ref().map(|context| tracing::field::display(context.id));
+        tracing::warn!(request_id, service = self.service.as_str(), "an outbound request was denied: {reason}");
+        BodyError::HttpRequestDenied
+    }
+
+    fn hop(&self, to: Hop, request: http::Request<Body>) -> BoxFuture<'static, Result<http::Response<Body>, BodyError>> {
+        match &self.context {
+            Some(context) => {
+                let called = context.chain.call(to, request, context);
+                called.map(|called| called.map_err(|error| chain_error(&error))).boxed()
+            }
+            // Only a guest that works for a request gets to call.
+            None => ready(Err(BodyError::InternalError(Some("no request is being served".into())))).boxed(),
+        }
+    }
+
+    fn out(
+        &self,
+        request: http::Request<Body>,
+        options: Option<RequestOptions>,
+    ) -> BoxFuture<'static, Result<http::Response<Body>, BodyError>> {
+        let request = request.map(|body| body.map_err(|error| into_client_error(&error)).boxed_unsync());
+        let sent = self.grants.http_client.send(request, client_options(options));
+        sent.map(|sent| {
+            sent.map(|response| response.map(|body| body.map_err(from_client_error).boxed_unsync()))
+                .map_err(from_client_error)
+        })
+        .boxed()
+    }
+}
+
+impl WasiHttpHooks for Outbound {
+    fn send_request(
+        &mut self,
+        request: http::Request<Body>,
+        options: Option<RequestOptions>,
+        _processed: Box<dyn Future<Output = Result<(), BodyError>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        let scheme = request.uri().scheme_str().unwrap_or("https");
+        let answered = match self.grants.outbound_http.authorize(scheme, request.uri().authority()) {
+            Err(denied) => ready(Err(self.denied(&denied))).boxed(),
+            Ok(Target::External) => self.out(request, options),
+            Ok(Target::Myself) => self.hop(Hop::App, request),
+            Ok(Target::Internal(name)) => match ServiceName::parse(&name) {
+                Ok(service) => self.hop(Hop::Service(service), request),
+                Err(_) => ready(Err(BodyError::DestinationNotFound)).boxed(),
+            },
+        };
+        let metrics = self.metrics.clone();
+        Box::new(async move {
+            let answered = answered.await;
+            match &answered {
+                Ok(_) => metrics.outbound(OutboundOutcome::Answered),
+                Err(BodyError::HttpRequestDenied) => {}
+                Err(_) => metrics.outbound(OutboundOutcome::Failed),
+            }
+            let done: Box<dyn Future<Output = Result<(), BodyError>> + Send> = Box::new(ready(Ok(())));
+            answered.map(|response| (response, done))
+        })
+    }
+}
+
+fn client_options(options: Option<RequestOptions>) -> ClientOptions {
+    let default = ClientOptions::default();
+    let Some(options) = options else { return default };
+    let or = |asked: Option<Duration>, default| asked.unwrap_or(default);
+    ClientOptions {
+        connect_timeout: or(options.connect_timeout, default.connect_timeout),
+        first_byte_timeout: or(options.first_byte_timeout, default.first_byte_timeout),
+        between_bytes_timeout: or(options.between_bytes_timeout, default.between_bytes_timeout),
+    }
+}
+
+fn chain_error(error: &ChainError) -> BodyError {
+    match error {
+        ChainError::UnknownService(_) | ChainError::NoRoute => BodyError::DestinationNotFound,
+        ChainError::TooDeep => BodyError::LoopDetected,
+        ChainError::NoHandler(_) => BodyError::DestinationUnavailable,
+        ChainError::Failed(super::Failure::TimedOut(_)) => BodyError::HttpResponseTimeout,
+        ChainError::Failed(super::Failure::NoInstance) => BodyError::ConnectionLimitReached,
+        ChainError::Failed(super::Failure::BodyTooLarge { limit }) => BodyError::HttpRequestBodySize(Some(*limit)),
+        ChainError::Failed(failure) => BodyError::InternalError(Some(failure.to_string())),
+    }
+}
+
+/// An error of the guest's own request body, as the client passes it on.
+fn into_client_error(error: &BodyError) -> HttpClientError {
+    match error {
+        BodyError::HttpRequestBodySize(_) => HttpClientError::HttpRequestBodySize,
+        other => HttpClientError::Internal { reason: other.to_string() },
+    }
+}
+
+fn from_client_error(error: HttpClientError) -> BodyError {
+    match error {
+        HttpClientError::DnsTimeout => BodyError::DnsTimeout,
+        HttpClientError::DnsError { reason } => BodyError::DnsError { rcode: Some(reason), info_code: None },
+        HttpClientError::DestinationNotFound => BodyError::DestinationNotFound,
+        HttpClientError::DestinationUnavailable { .. } => BodyError::DestinationUnavailable,
+        HttpClientError::DestinationIpProhibited { .. } => BodyError::DestinationIpProhibited,
+        HttpClientError::DestinationIpUnroutable => BodyError::DestinationIpUnroutable,
+        HttpClientError::ConnectionRefused => BodyError::ConnectionRefused,
+        HttpClientError::ConnectionTerminated => BodyError::ConnectionTerminated,
+        HttpClientError::ConnectionTimeout => BodyError::ConnectionTimeout,
+        HttpClientError::ConnectionReadTimeout => BodyError::ConnectionReadTimeout,
+        HttpClientError::ConnectionLimitReached => BodyError::ConnectionLimitReached,
+        HttpClientError::TlsProtocol { .. } => BodyError::TlsProtocolError,
+        HttpClientError::TlsCertificate { .. } => BodyError::TlsCertificateError,
+        HttpClientError::TlsAlertReceived { id, message } => {
+            BodyError::TlsAlertReceived { alert_id: Some(id), alert_message: Some(message) }
+        }
+        HttpClientError::HttpRequestMethodInvalid => BodyError::HttpRequestMethodInvalid,
+        HttpClientError::HttpRequestUriInvalid => BodyError::HttpRequestUriInvalid,
+        HttpClientError::HttpRequestBodySize => BodyError::HttpRequestBodySize(None),
+        HttpClientError::HttpResponseIncomplete => BodyError::HttpResponseIncomplete,
+        HttpClientError::HttpResponseHeaderSectionSize => BodyError::HttpResponseHeaderSectionSize(None),
+        HttpClientError::HttpResponseTimeout => BodyError::HttpResponseTimeout,
+        HttpClientError::HttpProtocol { .. } => BodyError::HttpProtocolError,
+        HttpClientError::Internal { reason } => BodyError::InternalError(Some(reason)),
+    }
+}

@@ -1,0 +1,136 @@
+//! Standard output and standard error of a guest: whole lines in the log, under the id of the request that wrote them.
+//!
+//! An instance that is reused serves one request after another, so the request is set anew for each. How much one request
+//! may log is bounded in [`GuestOutput`].
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+use crate::model::{RevisionId, ServiceName};
+use crate::telemetry::{self, GuestOutput, Origin, RequestId, Stream};
+
+/// What a guest may write in one call; more takes another call.
+const CHUNK: usize = 64 * 1024;
+
+/// Both streams of one instance.
+pub(super) struct InstanceOutput {
+    service: ServiceName,
+    revision: RevisionId,
+    request: Option<RequestId>,
+    stdout: GuestOutput,
+    stderr: GuestOutput,
+}
+
+impl InstanceOutput {
+    pub(super) fn new(service: ServiceName, revision: RevisionId) -> Self {
+        Self {
+            service,
+            revision,
+            request: None,
+            stdout: GuestOutput::new(Stream::Stdout),
+            stderr: GuestOutput::new(Stream::Stderr),
+        }
+    }
+
+    /// What is written from now on belongs to this request.
+    pub(super) fn begin(&mut self, request: RequestId) {
+        self.request = Some(request);
+    }
+
+    /// Logs the lines that have begun. Returns what a panic said, if standard error ends with one.
+    pub(super) fn end(&mut self) -> Option<String> {
+        let panic = self.stderr.panic_message();
+        let Self { service, revision, request, stdout, stderr } = self;
+        let origin = Origin { service: service.as_str(), revision, request_id: *request };
+        for output in [stdout, stderr] {
+            let stream = output.stream();
+            let dropped = output.dropped_lines();
+            output.finish(|line| telemetry::guest_line(origin, stream, line));
+            if dropped > 0 {
+                telemetry::guest_line(origin, stream, &format!("… {dropped} more lines were dropped"));
+            }
+        }
+        self.request = None;
+        panic
+    }
+
+    fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        let Self { service, revision, request, stdout, stderr } = self;
+        let origin = Origin { service: service.as_str(), revision, request_id: *request };
+        let output = match stream {
+            Stream::Stdout => stdout,
+            Stream::Stderr => stderr,
+        };
+        output.write(bytes, |line| telemetry::guest_line(origin, stream, line));
+    }
+}
+
+/// The output of one instance, shared by the streams that the guest opens.
+pub(super) type SharedOutput = Arc<Mutex<InstanceOutput>>;
+
+/// One of the two streams.
+#[derive(Clone)]
+pub(super) struct Output {
+    pub(super) shared: SharedOutput,
+    pub(super) stream: Stream,
+}
+
+impl IsTerminal for Output {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Output {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+impl OutputStream for Output {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.shared.lock().write(self.stream, &bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(CHUNK)
+    }
+}
+
+#[wasmtime_wasi::async_trait]
+impl Pollable for Output {
+    async fn ready(&mut self) {}
+}
+
+impl AsyncWrite for Output {
+    fn poll_write(self: Pin<&mut Self>, _cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let taken = bytes.get(..CHUNK.min(bytes.len())).unwrap_or_default();
+        self.shared.lock().write(self.stream, taken);
+        Poll::Ready(Ok(taken.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

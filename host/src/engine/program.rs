@@ -1,0 +1,195 @@
+//! A [`Program`]: the code, grants and limits of one revision, and its instances.
+//!
+//! Instances that are reused wait here between requests, newest first. What bounds them: no more wait than the service may
+//! have requests at once, each serves a number of requests and then goes, and one that has waited too long goes too.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi_http::{p2, p3};
+
+use super::compile::Entry;
+use super::failure::Report;
+use super::guest::Guest;
+use super::{Code, Engines};
+use crate::capability::Grants;
+use crate::model::{Limits, RevisionId, ServiceName};
+use crate::shutdown::Tasks;
+use crate::telemetry::metrics::{Instantiation, RevisionMetrics};
+
+/// What the canonical ABI may copy in one host call, in bytes.
+const HOSTCALL_BYTES: usize = 128 * 1024 * 1024;
+/// The handles of a guest at once.
+const MAX_HANDLES: usize = 10_000;
+
+/// Whether and for how long an instance serves one request after another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reuse {
+    /// A fresh instance for every request.
+    Never,
+    /// One request after another.
+    Serial {
+        /// After so many requests an instance goes.
+        max_requests: u32,
+        /// An instance that waited so long goes.
+        idle: Duration,
+    },
+}
+
+impl Reuse {
+    /// What a component gets that asks for nothing: WASI 0.3 guests are reused, as they are made for it.
+    pub fn default_for(code: &Code) -> Self {
+        if matches!(code.entry, Entry::Handler(_)) {
+            Self::Serial { max_requests: 1_000, idle: Duration::from_secs(30) }
+        } else {
+            Self::Never
+        }
+    }
+}
+
+/// Where the guest runs until its response head is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drive {
+    /// In the task of whoever asks: cheapest.
+    Inline,
+    /// In a task of its own: needed where the asker is itself polled by a guest's event loop.
+    Task,
+}
+
+pub(super) enum Handler {
+    Incoming(p2::bindings::Proxy),
+    Handler(p3::bindings::Service),
+}
+
+/// An instance with its Wasm store.
+pub(super) struct Instance {
+    pub(super) store: Store<Guest>,
+    pub(super) handler: Handler,
+    served: u32,
+    idle_since: Instant,
+}
+
+/// One revision, ready to run.
+pub struct Program {
+    pub(super) service: ServiceName,
+    pub(super) revision: RevisionId,
+    pub(super) limits: Limits,
+    pub(super) grants: Arc<Grants>,
+    pub(super) metrics: Arc<RevisionMetrics>,
+    pub(super) tasks: Tasks,
+    reuse: Reuse,
+    idle: Mutex<Vec<Instance>>,
+    engines: Arc<Engines>,
+    code: Option<Code>,
+}
+
+impl Program {
+    /// Puts a revision together. Nothing runs yet.
+    #[expect(clippy::too_many_arguments, reason = "these are the parts of a revision, each of its own type")]
+    pub fn new(
+        engines: Arc<Engines>,
+        service: ServiceName,
+        revision: RevisionId,
+        code: Code,
+        reuse: Reuse,
+        limits: Limits,
+        grants: Grants,
+        metrics: Arc<RevisionMetrics>,
+        tasks: Tasks,
+    ) -> Self {
+        Self {
+            service,
+            revision,
+            limits,
+            grants: Arc::new(grants),
+            metrics,
+            tasks,
+            reuse,
+            idle: Mutex::new(Vec::new()),
+            engines,
+            code: Some(code),
+        }
+    }
+
+    /// Its limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Whether it can answer HTTP requests.
+    pub fn has_handler(&self) -> bool {
+        self.code.as_ref().is_some_and(Code::has_handler)
+    }
+
+    /// Drops the instances that have waited too long.
+    pub fn drop_idle(&self, now: Instant) {
+        let Reuse::Serial { idle, .. } = self.reuse else { return };
+        let expired: Vec<Instance> = {
+            let mut waiting = self.idle.lock();
+            // The oldest are in front.
+            let keep = waiting.partition_point(|instance| now.duration_since(instance.idle_since) >= idle);
+            waiting.drain(..keep).collect()
+        };
+        drop(expired);
+    }
+
+    /// A waiting instance, or a fresh one.
+    pub(super) async fn checkout(&self) -> Result<Instance, Report> {
+        let waiting = match self.reuse {
+            Reuse::Never => None,
+            Reuse::Serial { .. } => self.idle.lock().pop(),
+        };
+        match waiting {
+            Some(mut instance) => {
+                instance.store.set_epoch_deadline(1);
+                self.metrics.instantiated(Instantiation::Reused);
+                Ok(instance)
+            }
+            None => self.instantiate().await,
+        }
+    }
+
+    /// Takes an instance back that has served a request whole.
+    pub(super) fn checkin(&self, mut instance: Instance) {
+        let Reuse::Serial { max_requests, .. } = self.reuse else { return };
+        instance.served += 1;
+        if instance.served >= max_requests {
+            return;
+        }
+        instance.idle_since = Instant::now();
+        let mut waiting = self.idle.lock();
+        if waiting.len() < self.limits.concurrency.get() as usize {
+            waiting.push(instance);
+        }
+    }
+
+    async fn instantiate(&self) -> Result<Instance, Report> {
+        let Some(code) = &self.code else { return Err(Report::no_response("the revision is being retired")) };
+        let half = if code.concurrent { &self.engines.concurrent } else { &self.engines.plain };
+        let failed = |error: wasmtime::Error| Report::of_instantiation(&error);
+        let mut store = Store::try_new(&half.engine, Guest::new(self)).map_err(failed)?;
+        store.limiter(|guest| &mut guest.limiter);
+        store.set_epoch_deadline(1);
+        // Not Wasmtime's own yield: the worker's LIFO slot could run the same task again at once.
+        store.epoch_deadline_callback(|_| {
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+        });
+        store.set_hostcall_fuel(HOSTCALL_BYTES);
+        store.set_max_component_handles(MAX_HANDLES);
+        let handler = match &code.entry {
+            Entry::Incoming(pre) => Handler::Incoming(pre.instantiate_async(&mut store).await.map_err(failed)?),
+            Entry::Handler(pre) => Handler::Handler(pre.instantiate_async(&mut store).await.map_err(failed)?),
+            Entry::None => return Err(Report::no_response("the component exports no HTTP handler")),
+        };
+        self.metrics.instantiated(Instantiation::Fresh);
+        Ok(Instance { store, handler, served: 0, idle_since: Instant::now() })
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.engines.reaper.reap((std::mem::take(self.idle.get_mut()), self.code.take()));
+    }
+}

@@ -1,0 +1,269 @@
+//! How a program answers one request.
+//!
+//! [`Program::handle`] starts the guest in the caller's task and waits for the response head. What drives the guest goes into
+//! the response's body, see [`super::body`]. A guest that fails is logged here, once, before its Wasm store is dropped.
+
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::channel::oneshot;
+use http_body_util::BodyExt;
+use wasmtime_wasi_http::{FieldMap, WasiHttpView};
+use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
+use wasmtime_wasi_http::p3::Request as Request3;
+
+use super::body::{GuestResponse, RequestBody, Work};
+use super::context::RequestContext;
+use super::failure::Report;
+use super::program::{Drive, Handler, Instance, Program};
+use super::{Body, BodyError, Failure};
+use crate::shutdown::Task;
+use crate::telemetry::metrics::RevisionMetrics;
+
+type Head = http::Response<Body>;
+
+impl Program {
+    /// Lets the guest answer. The request's URI must carry scheme and authority.
+    ///
+    /// The response's body drives the guest; dropping it (or this future) before its end cancels the guest.
+    pub async fn handle<B>(
+        self: Arc<Self>,
+        request: http::Request<B>,
+        context: Arc<RequestContext>,
+        drive: Drive,
+    ) -> Result<http::Response<Body>, Failure>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        BodyError: From<B::Error>,
+    {
+        if !self.has_handler() {
+            return Err(Failure::NoHandler);
+        }
+        let limit = self.limits.request_body;
+        let request =
+            request.map(|body| RequestBody::new(body, limit, context.clone()).boxed_unsync());
+        let tasks = self.tasks.clone();
+        let (head, waiting) = oneshot::channel();
+        let mut work: Work = Box::pin(work(self, request, context.clone(), head));
+        match drive {
+            Drive::Inline => {
+                let mut waiting = waiting;
+                let (head, done) = poll_fn(|cx| {
+                    let done = match work.as_mut().poll(cx) {
+                        Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                        polled => polled.is_ready(),
+                    };
+                    poll_head(&mut waiting, &context, limit, cx).map_ok(|head| (head, done))
+                })
+                .await?;
+                let work = (!done).then_some(work);
+                Ok(head.map(|body| GuestResponse::new(body, work, context, tasks).boxed_unsync()))
+            }
+            Drive::Task => {
+                let mut task = AbortOnDrop(Some(tasks.spawn("guest", work)));
+                let mut waiting = waiting;
+                let head = poll_fn(|cx| {
+                    if let Some(task) = &mut task.0
+                        && let Poll::Ready(ended) = Pin::new(task).poll(cx)
+                    {
+                        // The head, if there is one, was sent before the end.
+                        return match ended {
+                            Ok(Err(failure)) => Poll::Ready(Err(failure)),
+                            Ok(Ok(())) => poll_head(&mut waiting, &context, limit, cx).map_ok(|head| (head, true)),
+                            Err(_) => Poll::Ready(Err(Failure::Host)),
+                        };
+                    }
+                    poll_head(&mut waiting, &context, limit, cx).map_ok(|head| (head, false))
+                })
+                .await;
+                let (head, done) = head?;
+                let task = task.0.take();
+                Ok(head.map(|body| match task {
+                    Some(task) if !done => GuestResponse::of_task(body, task, context, tasks).boxed_unsync(),
+                    _ => GuestResponse::new(body, None, context, tasks).boxed_unsync(),
+                }))
+            }
+        }
+    }
+}
+
+fn poll_head(
+    waiting: &mut oneshot::Receiver<Head>,
+    context: &RequestContext,
+    limit: u64,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Head, Failure>> {
+    match waiting.poll_unpin(cx) {
+        Poll::Ready(Ok(head)) => Poll::Ready(Ok(head)),
+        Poll::Ready(Err(_never_sent)) => Poll::Ready(Err(Failure::NoResponse)),
+        Poll::Pending if context.progress.is_body_too_large() => {
+            Poll::Ready(Err(Failure::BodyTooLarge { limit }))
+        }
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+struct AbortOnDrop(Option<Task<Result<(), Failure>>>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// Runs the guest to its end, within its time, and logs how it failed if it did.
+async fn work(
+    program: Arc<Program>,
+    request: http::Request<Body>,
+    context: Arc<RequestContext>,
+    head: oneshot::Sender<Head>,
+) -> Result<(), Failure> {
+    let limit = program.limits.timeout;
+    let mut instance = None;
+    let report = {
+        let served = charged(serve(&program, &mut instance, request, &context, head), &program.metrics);
+        let served = AssertUnwindSafe(served).catch_unwind();
+        tokio::select! {
+            // Cancel-safe: the loser is dropped with everything it holds, and so is the Wasm store below.
+            biased;
+            served = served => match served {
+                Ok(Ok(())) => None,
+                Ok(Err(report)) => Some(report),
+                Err(panic) => Some(host_panic(&panic)),
+            },
+            () = watchdog(&context, limit) => Some(Report::timed_out(limit)),
+        }
+    };
+    let Some(report) = report else {
+        if let Some(mut instance) = instance {
+            instance.store.data_mut().end();
+            program.checkin(instance);
+        }
+        return Ok(());
+    };
+    context.progress.failed();
+    let panic = instance.as_mut().and_then(|instance| instance.store.data_mut().end());
+    if context.progress.is_body_too_large() && !context.progress.is_head_sent() {
+        // The client's fault, not the guest's: it is answered, not reported.
+        return Err(Failure::BodyTooLarge { limit: program.limits.request_body });
+    }
+    let failure = report.log(&program, context.id, panic);
+    // The Wasm store goes only now, and with it the ends of the guest's streams.
+    drop(instance);
+    Err(failure)
+}
+
+async fn serve(
+    program: &Program,
+    slot: &mut Option<Instance>,
+    request: http::Request<Body>,
+    context: &Arc<RequestContext>,
+    head: oneshot::Sender<Head>,
+) -> Result<(), Report> {
+    let instance = slot.insert(program.checkout().await?);
+    let Instance { store, handler, .. } = instance;
+    store.data_mut().begin(context.clone());
+    match handler {
+        Handler::Incoming(proxy) => {
+            let failed = |error: wasmtime::Error| Report::of_call(&error);
+            let mut http = store.data_mut().http();
+            let request = http.new_incoming_request(Scheme::Http, request).map_err(failed)?;
+            let (error, mut refused) = oneshot::channel();
+            let answering = context.clone();
+            let out = http
+                .new_response_outparam_from_callback(move |result| match result {
+                    Ok(response) => {
+                        answering.progress.head_sent();
+                        // Nobody waits any more when the client is gone.
+                        let _gone = head.send(response);
+                    }
+                    Err(code) => {
+                        let _gone = error.send(code);
+                    }
+                })
+                .map_err(failed)?;
+            proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await.map_err(failed)?;
+            match refused.try_recv() {
+                Ok(Some(code)) => Err(Report::no_response(format!("the handler returned the error {code:?}"))),
+                _ if context.progress.is_head_sent() => Ok(()),
+                _ => Err(Report::no_response("the handler returned without setting a response")),
+            }
+        }
+        Handler::Handler(service) => {
+            let ran = store
+                .run_concurrent(async |accessor| {
+                    let (parts, body) = request.into_parts();
+                    let headers =
+                        accessor.with(|mut access| FieldMap::new_immutable(access.get().http().hooks, parts.headers));
+                    let uri = parts.uri.into_parts();
+                    let (request, sent) = Request3::new(
+                        parts.method,
+                        uri.scheme,
+                        uri.authority,
+                        uri.path_and_query,
+                        headers,
+                        None,
+                        body,
+                    );
+                    let response = match service.handle(accessor, request).await {
+                        Err(error) => return Err(Report::of_call(&error)),
+                        Ok(Err(code)) => {
+                            return Err(Report::no_response(format!("the handler returned the error {code:?}")));
+                        }
+                        Ok(Ok(response)) => response,
+                    };
+                    let response = accessor
+                        .with(|access| response.into_http(access, sent))
+                        .map_err(|error| Report::of_call(&error))?;
+                    context.progress.head_sent();
+                    // Nobody waits any more when the client is gone.
+                    let _gone = head.send(response);
+                    // The guest goes on until its body and whatever it does afterwards are done.
+                    poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+                    Ok(())
+                })
+                .await;
+            ran.unwrap_or_else(|error| Err(Report::of_call(&error)))
+        }
+    }
+}
+
+/// Ends when the request's time is over.
+async fn watchdog(context: &RequestContext, limit: Duration) {
+    loop {
+        let deadline = context.progress.deadline(limit, context.deadline);
+        if tokio::time::Instant::now() >= deadline {
+            return;
+        }
+        tokio::time::sleep_until(deadline).await;
+    }
+}
+
+fn host_panic(panic: &Box<dyn std::any::Any + Send>) -> Report {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned());
+    Report::host(format!("the host panicked while it served the request: {text}"))
+}
+
+/// Charges the time that a future is polled to the revision.
+async fn charged<F: Future>(future: F, metrics: &RevisionMetrics) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let started = Instant::now();
+        let polled = future.as_mut().poll(cx);
+        metrics.add_cpu(started.elapsed());
+        polled
+    })
+    .await
+}

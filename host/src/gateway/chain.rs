@@ -1,0 +1,99 @@
+//! Requests of one service to another, in process: `http://<id>.spin.internal/…`, and `http://self/…` by the app's routes.
+//!
+//! They stay within the generation that the first request entered by, and pass the same lease and the same limits as a request
+//! from outside; what the caller may call was checked before.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
+use http::{HeaderValue, Request, Response};
+use http_body_util::BodyExt;
+
+use super::connection::Client;
+use super::headers;
+use super::respond::GatewayError;
+use super::tracked::{Exchange, Tracked};
+use crate::engine::{Body, Chain, ChainError, Drive, Failure, Hop, RequestContext};
+use crate::model::ServiceName;
+use crate::service::{Generation, LeaseError, Revision, Target};
+
+/// The services of one generation, for each other.
+pub(super) struct Within {
+    generation: Arc<Generation>,
+}
+
+impl Within {
+    pub(super) fn new(generation: Arc<Generation>) -> Self {
+        Self { generation }
+    }
+
+    /// Whom `to` means, with the request's head made ready for it.
+    fn resolve(
+        &self,
+        to: Hop,
+        request: &mut Request<Body>,
+        client: &HeaderValue,
+    ) -> Result<Arc<Revision>, ChainError> {
+        let url = request.uri().clone();
+        let malformed = |_: GatewayError| ChainError::Failed(Failure::NoResponse);
+        let service: ServiceName = match to {
+            Hop::Service(service) => {
+                headers::inject_chained(request.headers_mut(), &url, client).map_err(malformed)?;
+                service
+            }
+            Hop::App => {
+                let found = self.generation.routes().route(url.path()).ok_or(ChainError::NoRoute)?;
+                let Target::Service(service) = found.target else { return Err(ChainError::NoRoute) };
+                headers::inject(request.headers_mut(), &url, &found, client).map_err(malformed)?;
+                service.clone()
+            }
+        };
+        self.generation.revision(&service).cloned().ok_or(ChainError::UnknownService(service))
+    }
+}
+
+impl Chain for Within {
+    fn call(
+        &self,
+        to: Hop,
+        mut request: Request<Body>,
+        caller: &RequestContext,
+    ) -> BoxFuture<'static, Result<Response<Body>, ChainError>> {
+        let started = Instant::now();
+        let Ok(header) = HeaderValue::try_from(caller.client.to_string()) else {
+            return ready(Err(ChainError::Failed(Failure::Host))).boxed();
+        };
+        let revision = match self.resolve(to, &mut request, &header) {
+            Ok(revision) => revision,
+            Err(error) => return ready(Err(error)).boxed(),
+        };
+        let Some(context) = caller.next_hop(revision.limits().timeout) else {
+            return ready(Err(ChainError::TooDeep)).boxed();
+        };
+        let context = Arc::new(context);
+        Box::pin(async move {
+            let lease = revision.lease().await.map_err(|error| match error {
+                LeaseError::QueueFull { .. } | LeaseError::TooLong { .. } => {
+                    ChainError::Failed(Failure::NoInstance)
+                }
+            })?;
+            let exchange = Exchange {
+                id: context.id,
+                started,
+                client: Arc::new(Client { address: context.client, header }),
+                protocol: request.version(),
+                logged: None,
+            };
+            // The caller's own event loop polls this future, so the callee must not run in it.
+            let answered = revision.program().clone().handle(request, context, Drive::Task).await;
+            let response = answered.map_err(|failure| match failure {
+                Failure::NoHandler => ChainError::NoHandler(revision.service().clone()),
+                failure => ChainError::Failed(failure),
+            })?;
+            let status = response.status();
+            Ok(response.map(|body| Tracked::new(body, exchange, Some(lease), status).boxed_unsync()))
+        })
+    }
+}

@@ -1,0 +1,160 @@
+//! One request from its head to its response.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::Incoming;
+
+use super::chain::Within;
+use super::connection::Client;
+use super::respond::{GatewayError, respond};
+use super::tracked::{Exchange, Tracked};
+use super::{Gateway, headers, well_known};
+use crate::engine::{Body, Drive, Failure, RequestContext};
+use crate::service::{Generation, Lease, LeaseError, Revision, Target};
+use crate::telemetry::{self, RequestId};
+
+/// Answers a request, whatever it is.
+pub(super) async fn answer(
+    gateway: Arc<Gateway>,
+    client: Arc<Client>,
+    request: Request<Incoming>,
+) -> Response<Tracked> {
+    let exchange = Exchange {
+        id: RequestId::next(),
+        started: Instant::now(),
+        protocol: request.version(),
+        logged: telemetry::access_enabled().then(|| (request.method().clone(), request.uri().path().to_owned())),
+        client,
+    };
+    let method = request.method().clone();
+    let (response, lease) = match route(&gateway, &exchange, request).await {
+        Ok((response, lease)) => (response, lease),
+        Err(Refused { error, lease }) => {
+            if lease.is_none() {
+                gateway.metrics.rejected(error.reason());
+            }
+            tracing::debug!(request_id = %exchange.id, error = %error, "answered with a problem");
+            (respond(&error, exchange.id, &method).map(full), lease)
+        }
+    };
+    let (mut parts, body) = response.into_parts();
+    // A response to HEAD has no body, whatever the guest would send (RFC 9110 §9.3.2).
+    let body = if method == Method::HEAD { empty(&mut parts, &body) } else { body };
+    let status = parts.status;
+    Response::from_parts(parts, Tracked::new(body, exchange, lease, status))
+}
+
+/// A request that gets a problem in place of a response.
+struct Refused {
+    error: GatewayError,
+    lease: Option<Lease>,
+}
+
+impl From<GatewayError> for Refused {
+    fn from(error: GatewayError) -> Self {
+        Self { error, lease: None }
+    }
+}
+
+async fn route(
+    gateway: &Arc<Gateway>,
+    exchange: &Exchange,
+    mut request: Request<Incoming>,
+) -> Result<(Response<Body>, Option<Lease>), Refused> {
+    check_head(gateway, &request)?;
+    let path = request.uri().path();
+    if let Some(answered) = well_known::answer(request.method(), path, &gateway.info) {
+        return Ok((answered?.map(full), None));
+    }
+    let generation = gateway.registry.current();
+    let authority = headers::authority(request.uri(), request.headers(), &gateway.address.to_string())?;
+    let url = headers::absolute(request.uri(), &authority)?;
+    let Some(found) = generation.routes().route(url.path()) else {
+        return Err(GatewayError::NotFound.into());
+    };
+    let service = match found.target {
+        Target::Static(response) => {
+            let mut answer = Response::new(full(Full::new(response.body.clone())));
+            *answer.status_mut() = response.status;
+            *answer.headers_mut() = response.headers.clone();
+            return Ok((answer, None));
+        }
+        Target::Service(service) => service,
+    };
+    let Some(revision) = generation.revision(service) else {
+        // A generation's routes lead to its own services only.
+        return Err(GatewayError::Internal.into());
+    };
+    let lease = lease(revision).await?;
+    headers::inject(request.headers_mut(), &url, &found, &exchange.client.header)?;
+    let limit = revision.limits().request_body;
+    if request.body().size_hint().lower() > limit {
+        return Err(Refused { error: GatewayError::BodyTooLarge { limit }, lease: Some(lease) });
+    }
+    *request.uri_mut() = url;
+    let program = revision.program().clone();
+    let context = context(exchange, generation);
+    match program.handle(request, context, Drive::Inline).await {
+        Ok(response) => Ok((response, Some(lease))),
+        Err(failure) => Err(Refused { error: failure.into(), lease: Some(lease) }),
+    }
+}
+
+fn check_head(gateway: &Gateway, request: &Request<Incoming>) -> Result<(), GatewayError> {
+    let limit = gateway.settings.max_head_bytes;
+    if headers::head_size(request.uri(), request.headers()) > limit {
+        return Err(GatewayError::HeadersTooLarge { limit: limit as u64 });
+    }
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        return Err(GatewayError::MethodNotAllowed {
+            allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+        });
+    }
+    Ok(())
+}
+
+async fn lease(revision: &Arc<Revision>) -> Result<Lease, GatewayError> {
+    revision.lease().await.map_err(|error| match error {
+        LeaseError::QueueFull { .. } | LeaseError::TooLong { .. } => {
+            GatewayError::Overloaded { retry_after: revision.limits().queue_timeout }
+        }
+    })
+}
+
+fn context(exchange: &Exchange, generation: Arc<Generation>) -> Arc<RequestContext> {
+    let chain = Arc::new(Within::new(generation));
+    Arc::new(RequestContext::entering(exchange.id, exchange.client.address, chain))
+}
+
+impl From<Failure> for GatewayError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Trapped | Failure::NotInstantiated => Self::GuestFailed,
+            Failure::NoResponse | Failure::NoHandler => Self::NoResponse,
+            Failure::TimedOut(limit) => Self::Timeout { limit },
+            Failure::BodyTooLarge { limit } => Self::BodyTooLarge { limit },
+            Failure::NoInstance => Self::Overloaded { retry_after: std::time::Duration::from_secs(1) },
+            Failure::Host => Self::Internal,
+        }
+    }
+}
+
+fn full(body: Full<Bytes>) -> Body {
+    body.map_err(|never| match never {}).boxed_unsync()
+}
+
+/// No body, but the length that it would have had.
+fn empty(parts: &mut http::response::Parts, body: &Body) -> Body {
+    if parts.status != StatusCode::NO_CONTENT
+        && !parts.headers.contains_key(header::CONTENT_LENGTH)
+        && let Some(length) = body.size_hint().exact()
+    {
+        parts.headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    Empty::new().map_err(|never: std::convert::Infallible| match never {}).boxed_unsync()
+}

@@ -1,0 +1,253 @@
+//! The one place where errors of the gateway become responses.
+//!
+//! The client reads a problem (RFC 9457, `application/problem+json`): what went wrong from its side, what it can do,
+//! and the id under which the log tells the rest. The log reads the error's own text, which names limits and
+//! causes. Nothing of a guest's failure reaches the client.
+
+#[cfg(test)]
+mod tests;
+
+use std::{borrow::Cow, time::Duration};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER},
+};
+use http_body_util::Full;
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::telemetry::{RequestId, metrics::ErrorReason};
+
+/// How long a client should wait that meets a host on its way down: its successor is probably up by then.
+const RETRY_AFTER_DRAIN: Duration = Duration::from_secs(2);
+
+/// Why a request gets no response of a guest. The display text is for the log.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum GatewayError {
+    /// No route of the app matches.
+    #[error("no route matches")]
+    NotFound,
+    /// The gateway does not pass this method on, or the host's own resource does not have it.
+    #[error("the method is not allowed")]
+    MethodNotAllowed {
+        /// The methods that are, as the `Allow` header lists them.
+        allow: &'static str,
+    },
+    /// The body of the request is larger than the service takes.
+    #[error("the request's body exceeds {limit} bytes")]
+    BodyTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The head of the request is larger than the gateway takes.
+    #[error("the request's head exceeds {limit} bytes")]
+    HeadersTooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The request is malformed.
+    #[error("bad request: {detail}")]
+    BadRequest {
+        /// What is wrong with it, in words for the client: no data of the request in it.
+        detail: Cow<'static, str>,
+    },
+    /// The guest trapped, panicked or exceeded its memory.
+    #[error("the guest failed")]
+    GuestFailed,
+    /// The guest ended without a response.
+    #[error("the guest ended without a response")]
+    NoResponse,
+    /// No instance of the service became free in time.
+    #[error("the service is at its limit of concurrent requests")]
+    Overloaded {
+        /// When it is worth to try again; at least a second is sent.
+        retry_after: Duration,
+    },
+    /// The guest gave no response within its wall-clock limit.
+    #[error("no response within {limit:?}")]
+    Timeout {
+        /// The limit.
+        limit: Duration,
+    },
+    /// The host is stopping and takes no new requests.
+    #[error("the host is stopping")]
+    Draining,
+    /// The host itself failed.
+    #[error("the host failed")]
+    Internal,
+}
+
+/// What the client gets to know of an error.
+struct Answer {
+    status: StatusCode,
+    /// The last part of the problem's type, `urn:midplane:problem:…`.
+    kind: &'static str,
+    title: &'static str,
+    detail: Cow<'static, str>,
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    request_id: String,
+}
+
+impl GatewayError {
+    /// The status code of the response.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.answer().status
+    }
+
+    /// The reason under which the metrics count it.
+    #[must_use]
+    pub fn reason(&self) -> ErrorReason {
+        match self {
+            Self::NotFound => ErrorReason::NotFound,
+            Self::MethodNotAllowed { .. } => ErrorReason::MethodNotAllowed,
+            Self::BodyTooLarge { .. } => ErrorReason::BodyTooLarge,
+            Self::HeadersTooLarge { .. } => ErrorReason::HeadersTooLarge,
+            Self::BadRequest { .. } => ErrorReason::BadRequest,
+            Self::GuestFailed => ErrorReason::Trap,
+            Self::NoResponse => ErrorReason::NoResponse,
+            Self::Overloaded { .. } => ErrorReason::Overload,
+            Self::Timeout { .. } => ErrorReason::Timeout,
+            Self::Draining => ErrorReason::Draining,
+            Self::Internal => ErrorReason::Internal,
+        }
+    }
+
+    fn answer(&self) -> Answer {
+        let (status, kind, title, detail) = match self {
+            Self::NotFound => (
+                StatusCode::NOT_FOUND,
+                "not-found",
+                "Not found",
+                "No service of this application answers at this path.".into(),
+            ),
+            Self::MethodNotAllowed { allow } => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "Method not allowed",
+                format!("Use one of: {allow}.").into(),
+            ),
+            Self::BodyTooLarge { limit } => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body-too-large",
+                "Body too large",
+                format!("The body of the request may have {limit} bytes at most.").into(),
+            ),
+            Self::HeadersTooLarge { limit } => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "headers-too-large",
+                "Headers too large",
+                format!("The head of the request may have {limit} bytes at most.").into(),
+            ),
+            Self::BadRequest { detail } => {
+                (StatusCode::BAD_REQUEST, "bad-request", "Bad request", detail.clone())
+            }
+            Self::GuestFailed => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "guest-failed",
+                "The service failed",
+                "The service failed while it handled the request. Its operator finds the cause under the request id."
+                    .into(),
+            ),
+            Self::NoResponse => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "no-response",
+                "The service did not respond",
+                "The service ended without a response. Its operator finds the cause under the request id.".into(),
+            ),
+            Self::Overloaded { .. } => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "overloaded",
+                "The service is overloaded",
+                "The service handles as many requests as it may. Try again later.".into(),
+            ),
+            Self::Timeout { limit } => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "timeout",
+                "The service took too long",
+                format!("The service gave no response within {limit:?}.").into(),
+            ),
+            Self::Draining => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "draining",
+                "The host is stopping",
+                "The host takes no new requests since it is stopping. Try again later.".into(),
+            ),
+            Self::Internal => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "Internal error",
+                "The host failed to handle the request. Its operator finds the cause under the request id.".into(),
+            ),
+        };
+        Answer {
+            status,
+            kind,
+            title,
+            detail,
+        }
+    }
+}
+
+/// The response to a request that met `error`. `method` is the request's: a response to `HEAD` has the headers of the
+/// one to `GET` and no body (RFC 9110, section 9.3.2).
+#[must_use]
+pub fn respond(error: &GatewayError, request_id: RequestId, method: &Method) -> Response<Full<Bytes>> {
+    let answer = error.answer();
+    let problem = Problem {
+        r#type: format!("urn:midplane:problem:{}", answer.kind),
+        title: answer.title,
+        status: answer.status.as_u16(),
+        detail: &answer.detail,
+        request_id: request_id.to_string(),
+    };
+    // Strings and a number always serialise; without a body the status would still be right.
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let length = body.len();
+    let body = if method == Method::HEAD {
+        Full::default()
+    } else {
+        Full::new(Bytes::from(body))
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = answer.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    match error {
+        GatewayError::MethodNotAllowed { allow } => {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        GatewayError::Overloaded { retry_after } => {
+            headers.insert(RETRY_AFTER, seconds(*retry_after));
+        }
+        GatewayError::Draining => {
+            headers.insert(RETRY_AFTER, seconds(RETRY_AFTER_DRAIN));
+        }
+        GatewayError::NotFound
+        | GatewayError::BodyTooLarge { .. }
+        | GatewayError::HeadersTooLarge { .. }
+        | GatewayError::BadRequest { .. }
+        | GatewayError::GuestFailed
+        | GatewayError::NoResponse
+        | GatewayError::Timeout { .. }
+        | GatewayError::Internal => {}
+    }
+    response
+}
+
+/// Whole seconds, rounded up, at least one.
+fn seconds(wait: Duration) -> HeaderValue {
+    let whole = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+    HeaderValue::from(whole.max(1))
+}

@@ -1,0 +1,100 @@
+//! A response body that keeps its request's lease to the last byte, and then accounts for the request.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Method, StatusCode, Version};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use super::connection::Client;
+use crate::engine::{Body, BodyError};
+use crate::service::Lease;
+use crate::telemetry::{self, AccessRecord, RequestId, ResponseEnd};
+
+/// What is known of a request when its head is there.
+pub(super) struct Exchange {
+    pub(super) id: RequestId,
+    pub(super) started: Instant,
+    pub(super) client: Arc<Client>,
+    pub(super) protocol: Version,
+    /// Method and path, kept only where the access log is on.
+    pub(super) logged: Option<(Method, String)>,
+}
+
+/// The body of a response on its way to a client.
+pub struct Tracked {
+    inner: Body,
+    exchange: Option<Exchange>,
+    lease: Option<Lease>,
+    status: StatusCode,
+    bytes: u64,
+}
+
+impl Tracked {
+    /// `lease` is `None` where no service answers.
+    pub(super) fn new(inner: Body, exchange: Exchange, lease: Option<Lease>, status: StatusCode) -> Self {
+        Self { inner, exchange: Some(exchange), lease, status, bytes: 0 }
+    }
+
+    fn account(&mut self, end: ResponseEnd) {
+        let Some(exchange) = self.exchange.take() else { return };
+        let duration = exchange.started.elapsed();
+        let lease = self.lease.take();
+        if let Some((method, path)) = &exchange.logged {
+            let answered_by = lease.as_ref().map(|lease| (lease.revision().service().clone(), lease.revision().id()));
+            telemetry::access(&AccessRecord {
+                request_id: exchange.id,
+                method,
+                path,
+                protocol: exchange.protocol,
+                client: exchange.client.address.ip(),
+                status: self.status,
+                duration,
+                request_bytes: 0,
+                response_bytes: self.bytes,
+                end,
+                answered_by: answered_by
+                    .as_ref()
+                    .map(|(service, revision)| (service.as_str(), revision as &dyn std::fmt::Display)),
+            });
+        }
+        if let (Some(lease), ResponseEnd::Complete) = (lease, end) {
+            lease.finish(self.status, duration);
+        }
+    }
+}
+
+impl HttpBody for Tracked {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
+        match &frame {
+            Some(Ok(frame)) => this.bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
+            Some(Err(_)) => this.account(ResponseEnd::Cut),
+            None => this.account(ResponseEnd::Complete),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        // A connection does not ask for the end of a body whose length it knows.
+        let end = if self.inner.is_end_stream() { ResponseEnd::Complete } else { ResponseEnd::Cut };
+        self.account(end);
+    }
+}

@@ -1,0 +1,12 @@
+//! A host for microservices that are WebAssembly components.
+
+pub mod adapter;
+pub mod bindings;
+pub mod capability;
+pub mod engine;
+pub mod gateway;
+pub mod manifest;
+pub mod model;
+pub mod service;
+pub mod shutdown;
+pub mod telemetry;

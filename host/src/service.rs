@@ -1,0 +1,15 @@
+//! Services and their revisions: what is served now, and how a request gets hold of it.
+//!
+//! The running app is one immutable [`Generation`] behind one pointer, the [`Registry`]'s. A request takes the generation
+//! once, at entry, and everything that it meets afterwards comes from there. A request holds a [`Lease`] of the revision that
+//! serves it until the last byte of its response. This module knows no listener and no HTTP.
+
+mod generation;
+mod identity;
+mod revision;
+#[path = "gateway/router.rs"]
+pub mod router;
+
+pub use generation::{Generation, Registry, Target};
+pub use identity::Identity;
+pub use revision::{Lease, LeaseError, Revision};

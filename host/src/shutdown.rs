@@ -1,0 +1,305 @@
+//! Task tracking and cancellation: the only place of the host that starts tasks and threads.
+//!
+//! [`Tasks`] is a cheap handle. A *foreground* task is work that a drain waits for (a connection, a request); a
+//! *background* task keeps the host alive until then (a clock, the admin listener) and is ended after the drain.
+//! Phases only move forward: running, draining, aborting. Starting a task costs a counter, a reference count and
+//! `tokio::spawn`: names are interned in a table of fixed size, and the wake-up of an abort is sharded, so that
+//! tasks on different workers share no lock. A task that panics is logged by name and ends alone.
+
+mod name;
+mod signal;
+mod task;
+#[cfg(test)]
+mod tests;
+mod tracked;
+
+use std::{
+    fmt, io,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::timeout};
+
+pub use self::task::{Task, TaskError};
+use self::{
+    name::Names,
+    signal::Signals,
+    tracked::{Live, Tracked},
+};
+
+/// How many groups of tasks wait for an abort on a lock of their own.
+const SHARDS: usize = 16;
+
+/// How long aborted tasks may take to let go of what they hold. Only one that never yields takes longer.
+const ABORT_GRACE: Duration = Duration::from_secs(1);
+
+/// Where a host stands on its way to the end. Phases never go back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Phase {
+    /// Taking new work.
+    Running = 0,
+    /// Finishing the work that it has, refusing new work.
+    Draining = 1,
+    /// Ending what did not finish in time.
+    Aborting = 2,
+}
+
+/// Starts tasks, counts them by name and ends them. Clones are handles to the same set.
+#[derive(Clone, Default)]
+pub struct Tasks {
+    inner: Arc<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    phase: AtomicU8,
+    names: Names,
+    background: AtomicUsize,
+    next_shard: AtomicUsize,
+    drain: Arc<Notify>,
+    abort: [Arc<Notify>; SHARDS],
+    idle: Notify,
+}
+
+impl Tasks {
+    /// An empty set in the phase [`Phase::Running`].
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Starts a foreground task: a drain waits for it, the deadline of the drain aborts it. Dropping the handle
+    /// detaches the task. A task started while aborting ends before it is first polled.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn spawn<F>(&self, name: &'static str, future: F) -> Task<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        let live = Live::foreground(Arc::clone(&self.inner), name);
+        self.start(live, future)
+    }
+
+    /// Starts a background task: a drain does not wait for it, and ends it once the foreground tasks have ended.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn background<F>(&self, name: &'static str, future: F) -> Task<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        let live = Live::background(Arc::clone(&self.inner), name);
+        self.start(live, future)
+    }
+
+    /// Runs `work` on Tokio's pool for blocking calls, as a foreground task. Once begun it cannot be aborted, so
+    /// the caller bounds its time. It does not run at all when it is still queued at the abort.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn blocking<T>(&self, name: &'static str, work: impl FnOnce() -> T + Send + 'static) -> Task<T>
+    where
+        T: Send + 'static,
+    {
+        let live = Live::foreground(Arc::clone(&self.inner), name);
+        Task(tokio::task::spawn_blocking(move || {
+            (live.phase() < Phase::Aborting).then(work)
+        }))
+    }
+
+    fn start<F>(&self, live: Live, future: F) -> Task<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        let shard = self.inner.next_shard.fetch_add(1, Ordering::Relaxed) % SHARDS;
+        let [first, ..] = &self.inner.abort;
+        let abort = Arc::clone(self.inner.abort.get(shard).unwrap_or(first)).notified_owned();
+        Task(tokio::spawn(Tracked::new(future, abort, live)))
+    }
+
+    /// The present phase.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.inner.phase()
+    }
+
+    /// Whether the drain has begun (or is over).
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.phase() >= Phase::Draining
+    }
+
+    /// Resolves when the drain begins, at once when it has. Dropping it loses nothing, so it may stand in a
+    /// `select!`. It owns what it needs and can outlive this handle.
+    pub fn draining(&self) -> impl Future<Output = ()> + Send + use<> {
+        let inner = Arc::clone(&self.inner);
+        // Made before the phase is read, so that a drain between the two is not missed.
+        let begun = Arc::clone(&inner.drain).notified_owned();
+        async move {
+            if inner.phase() < Phase::Draining {
+                begun.await;
+            }
+        }
+    }
+
+    /// Begins the drain. Later calls change nothing.
+    pub fn begin_drain(&self) {
+        if self.inner.advance(Phase::Draining) {
+            self.inner.names.mark();
+            self.inner.drain.notify_waiters();
+        }
+    }
+
+    /// Drains: begins it if need be, waits until no foreground task is left or `deadline` is over, then aborts
+    /// what is left together with the background tasks, and waits a second at most for them to end.
+    ///
+    /// The caller must not be a foreground task itself.
+    pub async fn drained(&self, deadline: Duration) -> DrainOutcome {
+        self.begin_drain();
+        let aborted = match timeout(deadline, self.inner.wait(Inner::is_drained)).await {
+            Ok(()) => Vec::new(),
+            Err(_elapsed) => self.live(),
+        };
+        let finished = self.inner.names.finished(&aborted);
+        self.inner.advance(Phase::Aborting);
+        for shard in &self.inner.abort {
+            shard.notify_waiters();
+        }
+        let stuck = match timeout(ABORT_GRACE, self.inner.wait(Inner::is_empty)).await {
+            Ok(()) => Vec::new(),
+            Err(_elapsed) => self.live(),
+        };
+        DrainOutcome {
+            finished,
+            aborted,
+            stuck,
+        }
+    }
+
+    /// How many foreground tasks there are of each name, names without any left out.
+    #[must_use]
+    pub fn live(&self) -> Vec<TaskCount> {
+        self.inner.names.live()
+    }
+
+    /// From now on the first SIGINT or SIGTERM begins the drain, and the second one ends the process at once,
+    /// with the exit code of that signal (130 or 143).
+    ///
+    /// # Errors
+    /// When the system refuses to register a handler.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    pub fn drain_on_signal(&self) -> io::Result<()> {
+        let mut signals = Signals::register()?;
+        let tasks = self.clone();
+        // Not tracked: the second signal must still end a process whose abort hangs.
+        tokio::spawn(async move {
+            let first = signals.next().await;
+            tracing::info!(
+                signal = first.name,
+                "draining; a second signal ends the host at once"
+            );
+            tasks.begin_drain();
+            let second = signals.next().await;
+            std::process::exit(second.exit_code)
+        });
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tasks")
+            .field("phase", &self.phase())
+            .field("live", &self.live())
+            .finish()
+    }
+}
+
+impl Inner {
+    fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::SeqCst) {
+            0 => Phase::Running,
+            1 => Phase::Draining,
+            _ => Phase::Aborting,
+        }
+    }
+
+    /// Moves on to `phase`; false when the host was already there or beyond.
+    fn advance(&self, phase: Phase) -> bool {
+        self.phase.fetch_max(phase as u8, Ordering::SeqCst) < phase as u8
+    }
+
+    fn is_drained(&self) -> bool {
+        self.names.is_idle()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.names.is_idle() && self.background.load(Ordering::SeqCst) == 0
+    }
+
+    /// Called by a task that ended. The order (count down, then read the phase) and that of `begin_drain` and
+    /// `wait` (write the phase, then read the counts) make sure that one of the two sides sees the other.
+    fn ended(&self, count: &AtomicUsize) {
+        if count.fetch_sub(1, Ordering::SeqCst) == 1 && self.phase() > Phase::Running {
+            self.idle.notify_waiters();
+        }
+    }
+
+    async fn wait(&self, over: fn(&Self) -> bool) {
+        loop {
+            let ended = self.idle.notified();
+            if over(self) {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+/// Starts a named operating-system thread, which lives until `body` returns or the process ends. It belongs to no
+/// [`Tasks`]: what ends it is the caller's matter. The system shows 15 bytes of the name.
+///
+/// # Errors
+/// When the system refuses another thread.
+pub fn thread(
+    name: &'static str,
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(body)
+}
+
+/// A number of foreground tasks of one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TaskCount {
+    /// The name given to [`Tasks::spawn`].
+    pub name: &'static str,
+    /// How many.
+    pub count: usize,
+}
+
+/// What became of the foreground tasks of a drain.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DrainOutcome {
+    /// Tasks that were live when the drain began and ended by themselves.
+    pub finished: Vec<TaskCount>,
+    /// Tasks that were still live at the deadline.
+    pub aborted: Vec<TaskCount>,
+    /// Of those, the ones that had not ended a second after they were told to (work that never yields).
+    pub stuck: Vec<TaskCount>,
+}
+
+impl DrainOutcome {
+    /// Whether everything ended by itself.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.aborted.is_empty()
+    }
+}

@@ -1,0 +1,232 @@
+//! The figures of one revision: atomics that the request path reaches without a lookup, and guards that count down
+//! what they counted up, however a request or an instance ends.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use http::StatusCode;
+
+use super::histogram::{Histogram, nanos};
+
+/// Declares an enum whose variants are the values of a label.
+macro_rules! label {
+    ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {
+            $($(#[$variant_meta])* $variant,)+
+        }
+
+        impl $name {
+            /// All of them, in the order of declaration.
+            pub const ALL: [Self; [$($text),+].len()] = [$(Self::$variant),+];
+
+            /// The value of the label.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+
+            /// The place in [`Self::ALL`].
+            pub(super) const fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+label! {
+    /// Why a request failed; the same reasons before and after it reached a revision.
+    ErrorReason {
+        /// The guest trapped or panicked.
+        Trap = "trap",
+        /// The guest ended without a response.
+        NoResponse = "no_response",
+        /// The wall-clock limit was met.
+        Timeout = "timeout",
+        /// No instance became free in time.
+        Overload = "overload",
+        /// The client left before the end of the response.
+        Cancelled = "cancelled",
+        /// The host is stopping.
+        Draining = "draining",
+        /// The request's body exceeds its limit.
+        BodyTooLarge = "body_too_large",
+        /// The request's head exceeds its limit.
+        HeadersTooLarge = "headers_too_large",
+        /// The request is malformed.
+        BadRequest = "bad_request",
+        /// No route matches.
+        NotFound = "not_found",
+        /// The method is not one that the host passes on.
+        MethodNotAllowed = "method_not_allowed",
+        /// The host itself failed.
+        Internal = "internal",
+    }
+}
+
+label! {
+    /// Where the instance of a request came from.
+    Instantiation {
+        /// It was made for this request.
+        Fresh = "fresh",
+        /// It had served before.
+        Reused = "reused",
+    }
+}
+
+label! {
+    /// What became of an HTTP request of a guest.
+    OutboundOutcome {
+        /// The other side answered, whatever the status.
+        Answered = "answered",
+        /// No connection, or no answer in time.
+        Failed = "failed",
+        /// The manifest does not allow the host.
+        Denied = "denied",
+    }
+}
+
+pub(super) const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// The figures of one revision of one service.
+#[derive(Debug, Default)]
+pub struct RevisionMetrics {
+    pub(super) requests: [AtomicU64; STATUS_CLASSES.len()],
+    pub(super) duration: Histogram,
+    pub(super) in_flight: AtomicI64,
+    pub(super) errors: [AtomicU64; ErrorReason::ALL.len()],
+    pub(super) instances: AtomicI64,
+    pub(super) instantiations: [AtomicU64; Instantiation::ALL.len()],
+    pub(super) memory: AtomicI64,
+    pub(super) cpu_nanos: AtomicU64,
+    pub(super) traps: AtomicU64,
+    pub(super) outbound: [AtomicU64; OutboundOutcome::ALL.len()],
+    pub(super) log_lines_dropped: AtomicU64,
+}
+
+impl RevisionMetrics {
+    /// Counts a request as in flight until the guard ends it.
+    #[must_use = "the request is in flight as long as the guard lives"]
+    pub fn begin(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Relaxed);
+        InFlight {
+            metrics: Arc::clone(self),
+            ended: false,
+        }
+    }
+
+    /// How many requests are in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        u64::try_from(self.in_flight.load(Relaxed)).unwrap_or(0)
+    }
+
+    /// Counts a request that the revision failed to serve.
+    pub fn error(&self, reason: ErrorReason) {
+        add(&self.errors, reason.index());
+    }
+
+    /// Counts an instance that trapped.
+    pub fn trap(&self) {
+        self.traps.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a request that got its instance.
+    pub fn instantiated(&self, kind: Instantiation) {
+        add(&self.instantiations, kind.index());
+    }
+
+    /// Counts an instance as alive until the guard is dropped.
+    #[must_use = "the instance counts as long as the guard lives"]
+    pub fn instance(self: &Arc<Self>) -> LiveInstance {
+        self.instances.fetch_add(1, Relaxed);
+        LiveInstance {
+            metrics: Arc::clone(self),
+            memory: 0,
+        }
+    }
+
+    /// Adds time spent running guest code.
+    pub fn add_cpu(&self, time: Duration) {
+        self.cpu_nanos.fetch_add(nanos(time), Relaxed);
+    }
+
+    /// Counts an HTTP request of the guest.
+    pub fn outbound(&self, outcome: OutboundOutcome) {
+        add(&self.outbound, outcome.index());
+    }
+
+    /// Adds lines that [`GuestOutput`](crate::telemetry::GuestOutput) dropped.
+    pub fn log_lines_dropped(&self, lines: u64) {
+        self.log_lines_dropped.fetch_add(lines, Relaxed);
+    }
+}
+
+fn add(counts: &[AtomicU64], index: usize) {
+    if let Some(count) = counts.get(index) {
+        count.fetch_add(1, Relaxed);
+    }
+}
+
+/// One request in flight. Dropped without [`finish`](Self::finish) it counts as cancelled.
+#[derive(Debug)]
+pub struct InFlight {
+    metrics: Arc<RevisionMetrics>,
+    ended: bool,
+}
+
+impl InFlight {
+    /// Counts the request as answered: `duration` runs from its head to the end of the response's body.
+    pub fn finish(mut self, status: StatusCode, duration: Duration) {
+        self.ended = true;
+        let class = usize::from(status.as_u16() / 100).clamp(1, STATUS_CLASSES.len()) - 1;
+        add(&self.metrics.requests, class);
+        self.metrics.duration.observe(duration);
+    }
+
+    /// The figures of the revision that serves the request.
+    #[must_use]
+    pub fn revision(&self) -> &Arc<RevisionMetrics> {
+        &self.metrics
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.metrics.in_flight.fetch_sub(1, Relaxed);
+        if !self.ended {
+            self.metrics.error(ErrorReason::Cancelled);
+        }
+    }
+}
+
+/// One instance that is alive, with its linear memory.
+#[derive(Debug)]
+pub struct LiveInstance {
+    metrics: Arc<RevisionMetrics>,
+    memory: i64,
+}
+
+impl LiveInstance {
+    /// The linear memory of the instance is now `bytes`, all its memories together.
+    pub fn set_memory(&mut self, bytes: u64) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.metrics
+            .memory
+            .fetch_add(bytes.wrapping_sub(self.memory), Relaxed);
+        self.memory = bytes;
+    }
+}
+
+impl Drop for LiveInstance {
+    fn drop(&mut self) {
+        self.metrics.instances.fetch_sub(1, Relaxed);
+        self.metrics.memory.fetch_sub(self.memory, Relaxed);
+    }
+}

@@ -1,0 +1,102 @@
+//! Builds the guests and the host binary, once per test run.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The folder of the fixtures' sources.
+pub fn fixtures_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+/// The component of a fixture, built.
+pub fn fixture(name: &str) -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let folder = BUILT.get_or_init(|| {
+        let target = target_folder().join("fixtures");
+        let mut build = cargo(&fixtures_folder(), &target);
+        build.args(["build", "--release", "--locked", "--target", "wasm32-wasip2"]);
+        run(build, "the fixtures do not build");
+        target.join("wasm32-wasip2/release")
+    });
+    let file = folder.join(name.replace('-', "_")).with_extension("wasm");
+    assert!(
+        file.is_file(),
+        "there is no fixture {name}: {} is missing",
+        file.display()
+    );
+    file
+}
+
+/// The host binary of the profile that this test was built with.
+pub fn binary() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let folder = profile_folder();
+        let profile = match folder.file_name().and_then(|name| name.to_str()) {
+            Some("debug") => "dev",
+            Some(name) => name,
+            None => panic!("{} has no name", folder.display()),
+        };
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut build = cargo(&root, &target_folder());
+        build.args([
+            "build",
+            "--locked",
+            "--profile",
+            profile,
+            "--package",
+            "midplane",
+            "--bin",
+            "midplane",
+        ]);
+        run(build, "the host does not build");
+        folder.join("midplane")
+    })
+}
+
+/// Where hosts of one run share what they compiled.
+pub fn cache_folder() -> PathBuf {
+    target_folder().join("fixtures/cache")
+}
+
+/// `target/<profile>`: tests run from `target/<profile>/deps`.
+fn profile_folder() -> PathBuf {
+    let test = env::current_exe().expect("a test knows its own file");
+    let folder = test
+        .parent()
+        .and_then(Path::parent)
+        .expect("tests run from target/<profile>/deps");
+    folder.to_owned()
+}
+
+fn target_folder() -> PathBuf {
+    let mut folder = profile_folder();
+    folder.pop();
+    folder
+}
+
+/// A cargo that knows nothing of the one that runs the tests.
+fn cargo(folder: &Path, target: &Path) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(folder).env("CARGO_TARGET_DIR", target);
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        let of_this_package = text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_");
+        if of_this_package || ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"].contains(&&*text)
+        {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn run(mut command: Command, failure: &str) {
+    let output = command.output().expect("cargo starts");
+    assert!(
+        output.status.success(),
+        "{failure}:\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

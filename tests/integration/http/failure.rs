@@ -1,0 +1,123 @@
+//! Guests that fail: what the client learns, and that nobody else is hurt.
+
+use http::Request;
+
+use super::{GUESTS, assert_problem, guests};
+use crate::harness::{Answer, Protocol, empty};
+
+#[tokio::test]
+async fn a_failure_before_the_head_is_a_500_that_tells_nothing_of_the_guest() {
+    let host = guests().await;
+    let behaviours = [
+        "trap-before-head",
+        "panic?message=the-inner-secret",
+        "deep-recursion",
+        "error",
+    ];
+    for guest in GUESTS {
+        for protocol in Protocol::ALL {
+            let connection = host.connect(protocol).await;
+            for behaviour in behaviours {
+                let answer = connection.get(&format!("/{guest}/{behaviour}")).await;
+                assert_problem(&answer, 500);
+                for secret in [
+                    "the-inner-secret",
+                    "the fixture gives up",
+                    "unreachable",
+                    "wasm",
+                    ".rs",
+                ] {
+                    assert!(
+                        !answer.text().contains(secret),
+                        "{secret} leaks: {}",
+                        answer.text()
+                    );
+                }
+            }
+            assert_eq!(connection.get(&format!("/{guest}/hello")).await.text(), "hello\n");
+        }
+    }
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_guest_that_returns_without_a_response_is_a_500() {
+    let host = guests().await;
+    assert_problem(&host.get("/p2/no-outparam").await, 500);
+}
+
+#[tokio::test]
+async fn a_trap_after_the_head_cuts_the_body() {
+    let host = guests().await;
+    for guest in GUESTS {
+        for protocol in Protocol::ALL {
+            let connection = host.connect(protocol).await;
+            let request = Request::get(format!("/{guest}/trap-after-head"))
+                .body(empty())
+                .unwrap();
+            let response = connection.send(request).await.unwrap();
+            assert_eq!(response.status(), 200);
+            let read = Answer::read(response).await;
+            assert!(
+                read.is_err(),
+                "{guest} over {protocol:?}: the client takes the body for whole: {read:?}"
+            );
+        }
+        assert_eq!(host.get(&format!("/{guest}/hello")).await.text(), "hello\n");
+    }
+    host.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_on_http_2_leaves_its_siblings_alone() {
+    let host = guests().await;
+    let connection = host.connect(Protocol::Http2).await;
+    for guest in GUESTS {
+        let (sender, body) = crate::harness::streamed();
+        assert!(sender.data("before, ").await);
+        let request = Request::post(format!("/{guest}/echo")).body(body).unwrap();
+        let sibling = connection.send(request).await.unwrap();
+        let request = Request::get(format!("/{guest}/trap-after-head"))
+            .body(empty())
+            .unwrap();
+        let cut = Answer::read(connection.send(request).await.unwrap()).await;
+        assert!(cut.is_err(), "{guest}: {cut:?}");
+        assert!(sender.data("after").await);
+        drop(sender);
+        assert_eq!(Answer::read(sibling).await.unwrap().text(), "before, after");
+    }
+}
+
+#[tokio::test]
+async fn a_body_shorter_than_promised_is_never_taken_for_whole() {
+    let host = guests().await;
+    for guest in GUESTS {
+        for protocol in Protocol::ALL {
+            let connection = host.connect(protocol).await;
+            let request = Request::get(format!("/{guest}/short-body"))
+                .body(empty())
+                .unwrap();
+            let answer = connection.exchange(request).await;
+            let noticed = answer.as_ref().is_ok_and(|answer| answer.status == 500) || answer.is_err();
+            assert!(noticed, "{guest} over {protocol:?}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_guest_that_never_answers_is_a_504() {
+    let host = guests().await;
+    let (wait_2, wait_3, loop_2, loop_3) = tokio::join!(
+        host.get("/p2/never-responds"),
+        host.get("/p3/never-responds"),
+        host.get("/p2/infinite-loop"),
+        host.get("/p3/infinite-loop"),
+    );
+    for answer in [wait_2, wait_3, loop_2, loop_3] {
+        assert_problem(&answer, 504);
+    }
+    for guest in GUESTS {
+        assert_eq!(host.get(&format!("/{guest}/hello")).await.text(), "hello\n");
+    }
+    host.stop().await;
+}
