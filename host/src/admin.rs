@@ -1,9 +1,10 @@
 //! The admin listener: whether the host is ready (`GET /ready`) and its figures (`GET /metrics`).
 //!
 //! It speaks HTTP/1.1, one request a connection, and is bounded for itself (`MAX_CONNECTIONS`, `MAX_HEAD`,
-//! `MAX_EXCHANGE`): whatever its clients do, the gateway keeps its share of the host. It answers until the host has
-//! drained, so that a balancer can see the drain. Against DNS rebinding it answers only requests whose `Host` is an IP
-//! address or `localhost`: a page in a browser can make a name of its own point here, and no address.
+//! `MAX_EXCHANGE`): whatever its clients do, the gateway keeps its share of the host. It answers until the
+//! host has drained, so that a balancer can see the drain. Against DNS rebinding it answers only requests
+//! whose `Host` is an IP address or `localhost`: a page in a browser can make a name of its own point here,
+//! and no address.
 
 mod answer;
 #[cfg(test)]
@@ -66,7 +67,8 @@ pub fn serve(listener: TcpListener, state: AdminState, tasks: &Tasks) -> Task<()
 async fn accept(listener: TcpListener, state: Arc<AdminState>, tasks: Tasks) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        // Before accepting, so that a client over the limit waits in the system's queue and holds no descriptor.
+        // Before accepting, so that a client over the limit waits in the system's queue and holds no
+        // descriptor.
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
             return;
         };
@@ -102,7 +104,8 @@ async fn connection(stream: TcpStream, state: &AdminState) {
     let _ = timeout(MAX_EXCHANGE, exchange).await;
 }
 
-/// Whether accepting failed because of the connection that was to be accepted, and the next one may do better.
+/// Whether accepting failed because of the connection that was to be accepted, and the next one may do
+/// better.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

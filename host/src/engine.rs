@@ -153,3 +153,8 @@ fn swap_is_off() -> bool {
     }
     off
 }
+
+/// Prepares a worker thread for running guests, so that no request pays for it.
+pub fn prepare_thread() {
+    Engine::tls_eager_initialize();
+}

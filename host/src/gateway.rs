@@ -55,7 +55,8 @@ pub struct Gateway {
     metrics: Metrics,
     tasks: Tasks,
     settings: Settings,
-    address: SocketAddr,
+    /// The listener's address, as the authority of requests that name no host of their own.
+    authority: String,
     info: bytes::Bytes,
 }
 
@@ -69,6 +70,6 @@ impl Gateway {
         address: SocketAddr,
         info: bytes::Bytes,
     ) -> Arc<Self> {
-        Arc::new(Self { registry, metrics, tasks, settings, address, info })
+        Arc::new(Self { registry, metrics, tasks, settings, authority: address.to_string(), info })
     }
 }

@@ -2,9 +2,12 @@
 
 pub mod adapter;
 pub mod bindings;
+pub mod admin;
 pub mod capability;
+pub mod cli;
 pub mod engine;
 pub mod gateway;
+pub mod host;
 pub mod manifest;
 pub mod model;
 pub mod service;

@@ -7,7 +7,6 @@
 mod generation;
 mod identity;
 mod revision;
-#[path = "gateway/router.rs"]
 pub mod router;
 
 pub use generation::{Generation, Registry, Target};

@@ -1,10 +1,11 @@
 //! Task tracking and cancellation: the only place of the host that starts tasks and threads.
 //!
-//! [`Tasks`] is a cheap handle. A *foreground* task is work that a drain waits for (a connection, a request); a
-//! *background* task keeps the host alive until then (a clock, the admin listener) and is ended after the drain.
-//! Phases only move forward: running, draining, aborting. Starting a task costs a counter, a reference count and
-//! `tokio::spawn`: names are interned in a table of fixed size, and the wake-up of an abort is sharded, so that
-//! tasks on different workers share no lock. A task that panics is logged by name and ends alone.
+//! [`Tasks`] is a cheap handle. A *foreground* task is work that a drain waits for (a connection, a request);
+//! a *background* task keeps the host alive until then (a clock, the admin listener) and is ended after the
+//! drain. Phases only move forward: running, draining, aborting. Starting a task costs a counter, a reference
+//! count and `tokio::spawn`: names are interned in a table of fixed size, and the wake-up of an abort is
+//! sharded, so that tasks on different workers share no lock. A task that panics is logged by name and ends
+//! alone.
 
 mod name;
 mod signal;
@@ -73,8 +74,8 @@ impl Tasks {
         Self::default()
     }
 
-    /// Starts a foreground task: a drain waits for it, the deadline of the drain aborts it. Dropping the handle
-    /// detaches the task. A task started while aborting ends before it is first polled.
+    /// Starts a foreground task: a drain waits for it, the deadline of the drain aborts it. Dropping the
+    /// handle detaches the task. A task started while aborting ends before it is first polled.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
@@ -86,7 +87,8 @@ impl Tasks {
         self.start(live, future)
     }
 
-    /// Starts a background task: a drain does not wait for it, and ends it once the foreground tasks have ended.
+    /// Starts a background task: a drain does not wait for it, and ends it once the foreground tasks have
+    /// ended.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
@@ -98,8 +100,8 @@ impl Tasks {
         self.start(live, future)
     }
 
-    /// Runs `work` on Tokio's pool for blocking calls, as a foreground task. Once begun it cannot be aborted, so
-    /// the caller bounds its time. It does not run at all when it is still queued at the abort.
+    /// Runs `work` on Tokio's pool for blocking calls, as a foreground task. Once begun it cannot be aborted,
+    /// so the caller bounds its time. It does not run at all when it is still queued at the abort.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
@@ -156,8 +158,8 @@ impl Tasks {
         }
     }
 
-    /// Drains: begins it if need be, waits until no foreground task is left or `deadline` is over, then aborts
-    /// what is left together with the background tasks, and waits a second at most for them to end.
+    /// Drains: begins it if need be, waits until no foreground task is left or `deadline` is over, then
+    /// aborts what is left together with the background tasks, and waits a second at most for them to end.
     ///
     /// The caller must not be a foreground task itself.
     pub async fn drained(&self, deadline: Duration) -> DrainOutcome {
@@ -264,8 +266,8 @@ impl Inner {
     }
 }
 
-/// Starts a named operating-system thread, which lives until `body` returns or the process ends. It belongs to no
-/// [`Tasks`]: what ends it is the caller's matter. The system shows 15 bytes of the name.
+/// Starts a named operating-system thread, which lives until `body` returns or the process ends. It belongs
+/// to no [`Tasks`]: what ends it is the caller's matter. The system shows 15 bytes of the name.
 ///
 /// # Errors
 /// When the system refuses another thread.

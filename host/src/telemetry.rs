@@ -1,9 +1,10 @@
 //! What the host says about itself: log lines, access records, what guests print, and metrics.
 //!
-//! Every line of the log passes through here, so the names of its fields stand in one place ([`field`]), hostile text
-//! is made harmless in one place, and every line has a bound. Lines go to standard error through a bounded queue
-//! and a thread of its own: a slow terminal delays no request, it costs lines, which are counted. Standard output
-//! belongs to the commands. The other modules of the host use the macros of `tracing` and the functions below.
+//! Every line of the log passes through here, so the names of its fields stand in one place ([`field`]),
+//! hostile text is made harmless in one place, and every line has a bound. Lines go to standard error through
+//! a bounded queue and a thread of its own: a slow terminal delays no request, it costs lines, which are
+//! counted. Standard output belongs to the commands. The other modules of the host use the macros of
+//! `tracing` and the functions below.
 
 mod escape;
 mod event;
@@ -138,8 +139,8 @@ pub enum Error {
     AlreadySet(#[source] tracing::subscriber::SetGlobalDefaultError),
 }
 
-/// Keeps the log alive. Dropping it writes the lines that still wait, for at most a second; those logged later come
-/// out when there is time.
+/// Keeps the log alive. Dropping it writes the lines that still wait, for at most a second; those logged
+/// later come out when there is time.
 #[derive(Debug)]
 pub struct Guard(Sink);
 

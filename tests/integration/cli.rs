@@ -1,6 +1,7 @@
 //! The command line: what starts, what does not, and what it says about it.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::harness::{Builder, Finished, TestHost};
 
@@ -71,6 +72,13 @@ async fn a_manifest_that_is_wrong_is_an_error_with_its_place_and_a_hint() {
 }
 
 #[tokio::test]
+async fn a_manifest_that_is_no_text_is_an_error_with_its_place() {
+    let manifest = b"spin_manifest_version = 2\n[application]\nname = \"caf\xe9\"\n";
+    let failure = TestHost::builder().manifest(manifest).fail().await;
+    assert_says(&failure, &["spin.toml", "UTF-8", "byte 52"]);
+}
+
+#[tokio::test]
 async fn what_is_not_implemented_yet_is_refused_by_name() {
     for (line, word) in [
         ("ai_models = [\"llama\"]", "ai_models"),
@@ -87,10 +95,9 @@ async fn what_is_not_implemented_yet_is_refused_by_name() {
 
 #[tokio::test]
 async fn a_component_file_that_is_missing_is_named() {
-    let failure = TestHost::builder()
-        .tables("[component.web]\nsource = \"web.wasm\"")
-        .fail()
-        .await;
+    let app = || TestHost::builder().tables("[component.web]\nsource = \"web.wasm\"");
+    assert_says(&app().fail().await, &["web.wasm", "source"]);
+    let failure = app().grant("build = { command = \"make\" }").fail().await;
     assert_says(&failure, &["web.wasm", "--build"]);
 }
 
@@ -139,7 +146,8 @@ async fn a_port_in_use_is_named() {
 async fn a_state_directory_that_cannot_be_used_is_named() {
     let app = minimal().file("occupied", "a file");
     let place = app.folder().join("occupied");
-    let failure = app.state_dir(&place).fail().await;
+    let app = app.state_dir(&place);
+    let failure = app.fail().await;
     assert_says(&failure, &["occupied"]);
     assert_eq!(fs::read_to_string(place).unwrap(), "a file");
 }
@@ -176,34 +184,43 @@ async fn a_second_start_compiles_nothing() {
     assert_eq!(second.get("/hello").await.text(), "hello\n");
 }
 
+/// The compiled components below a folder.
+fn artifacts(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(artifacts(&path));
+        } else if path.extension().is_some_and(|extension| extension == "cwasm") {
+            found.push(path);
+        }
+    }
+    found
+}
+
 #[tokio::test]
 async fn a_damaged_cache_is_compiled_anew() {
     let app = minimal().own_cache();
     app.start().await.stop().await;
-    let mut damaged = 0;
-    let mut folders = vec![app.folder().join("cache")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "cwasm") {
-                // Replaced and not changed in place, as a broken disk or a cut copy would leave it.
-                let half = fs::read(&path).unwrap();
-                fs::remove_file(&path).unwrap();
-                fs::write(&path, &half[..half.len() / 2]).unwrap();
-                damaged += 1;
-            }
-        }
+    let cut: fn(&mut Vec<u8>) = |bytes| bytes.truncate(bytes.len() / 2);
+    let flipped: fn(&mut Vec<u8>) = |bytes| {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+    };
+    for damage in [cut, flipped] {
+        let found = artifacts(&app.folder().join("cache"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        // Replaced and not changed in place, as a broken disk or a cut copy would leave it.
+        let mut bytes = fs::read(&found[0]).unwrap();
+        damage(&mut bytes);
+        fs::remove_file(&found[0]).unwrap();
+        fs::write(&found[0], bytes).unwrap();
+        let host = app.start().await;
+        let misses = host.metric("midplane_compile_cache_lookups_total", &["result=\"miss\""]);
+        assert_eq!(misses.await, Some(1.0));
+        assert_eq!(host.get("/hello").await.text(), "hello\n");
+        host.stop().await;
     }
-    assert!(damaged > 0, "the cache has no artifact");
-    let host = app.start().await;
-    assert_eq!(
-        host.metric("midplane_compile_cache_lookups_total", &["result=\"miss\""])
-            .await,
-        Some(1.0)
-    );
-    assert_eq!(host.get("/hello").await.text(), "hello\n");
 }
 
 #[tokio::test]
@@ -219,10 +236,10 @@ async fn a_bad_flag_a_bad_command_and_a_bad_runtime_file_are_errors() {
         &["nonsense"],
     );
     assert_says(&Finished::of(&["up"], folder.path()).await, &["spin.toml", "-f"]);
-    assert_says(
-        &minimal().arg("--variable").arg("no-value").fail().await,
-        &["no-value"],
-    );
+    // What was typed may be a secret, so it is not repeated.
+    let failure = minimal().arg("--variable").arg("no-value").fail().await;
+    assert_says(&failure, &["--variable", "name=value"]);
+    assert!(!failure.stderr.contains("no-value"), "{failure:?}");
     let failure = minimal()
         .file("runtime.toml", "state_dirr = \"x\"\n")
         .arg("--runtime-config-file")

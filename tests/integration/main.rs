@@ -1,11 +1,13 @@
 //! Black-box tests of the host: every file is one surface, driven from outside the process.
 
 mod admin;
+mod architecture;
 mod capability;
 mod cli;
 mod harness;
 mod http;
 mod logging;
+mod readme;
 mod shutdown;
 
 use std::fs;

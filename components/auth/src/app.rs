@@ -64,11 +64,11 @@ pub(crate) async fn open() -> Result<Service, OpenError> {
         let announced = Cell::new(false);
         let announce = |announcement: &Announcement| {
             announced.set(true);
-            println!("auth: {announcement}");
+            println!("{announcement}");
         };
         if let Err(error) = service.bootstrap(&admin, &announce).await {
             if announced.get() {
-                println!("auth: no admin was created after all, the line before this one is void");
+                println!("no admin was created after all, the line before this one is void");
             }
             return Err(OpenError::Bootstrap(error));
         }

@@ -1,7 +1,7 @@
 //! Who sent a request: access tokens of the service `auth`, checked here against its published keys.
 //!
-//! A token is a JWT (RFC 7519) signed with Ed25519 (`EdDSA`, RFC 8037); no other algorithm is looked at. Pure: where the
-//! keys come from is [`keys`]' business.
+//! A token is a JWT (RFC 7519) signed with Ed25519 (`EdDSA`, RFC 8037); no other algorithm is looked at.
+//! Pure: where the keys come from is [`keys`]' business.
 
 pub mod keys;
 

@@ -1,4 +1,5 @@
-//! The component's entries for other services: `shop:catalog/products@1.0.0` and `shop:catalog/inventory@1.0.0`.
+//! The component's entries for other services: `shop:catalog/products@1.0.0` and
+//! `shop:catalog/inventory@1.0.0`.
 //!
 //! The same use cases as over HTTP, without its tokens: who may call is the host's decision.
 

@@ -61,4 +61,13 @@ mod tests {
         }
         assert_eq!(encode(&"x".repeat(MAX_LENGTH)), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_position_comes_back_and_any_text_has_an_answer(name in "\\PC{0,40}", id: u64, text in "\\PC*") {
+            let cursor = encode(&(&name, id)).unwrap();
+            proptest::prop_assert_eq!(decode::<(String, u64)>(&cursor).unwrap(), (name, id));
+            let _ = decode::<(String, u64)>(&text);
+        }
+    }
 }

@@ -183,4 +183,20 @@ mod tests {
             assert_eq!(condition(values).unwrap_err().status, 400, "{values:?}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_list_of_tags_is_read_back(tags in proptest::collection::vec(("[!#-~]{0,9}", proptest::bool::ANY), 1..5)) {
+            let text = |(opaque, weak): &(String, bool)| format!("{}\"{opaque}\"", if *weak { "W/" } else { "" });
+            let value = tags.iter().map(text).collect::<Vec<_>>().join(", ");
+            let headers = HeaderMap::from_iter([(IF_MATCH, HeaderValue::from_str(&value).unwrap())]);
+            let expected = tags.into_iter().map(|(opaque, weak)| Tag { weak, opaque }).collect();
+            proptest::prop_assert_eq!(if_match(&headers), Ok(Condition::Tags(expected)));
+        }
+
+        #[test]
+        fn any_value_has_an_answer(value in "[\"W/*, a-z0-9]*") {
+            let _ = if_match(&HeaderMap::from_iter([(IF_MATCH, HeaderValue::from_str(&value).unwrap())]));
+        }
+    }
 }

@@ -209,4 +209,19 @@ mod tests {
         }
         assert_eq!(route(TABLE, &Method::GET, "/").unwrap_err().status, 404);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_segment_comes_back_as_the_parameter_that_it_was(id in "\\PC+") {
+            let encoded = percent_encoding::utf8_percent_encode(&id, percent_encoding::NON_ALPHANUMERIC);
+            let path = format!("/shop/things/x/parts/{encoded}");
+            let attach = found(Method::POST, &path);
+            proptest::prop_assert_eq!(attach.param("part"), id);
+        }
+
+        #[test]
+        fn any_path_has_an_answer(path in "(/|%|[a-z{}.]|\\PC)*") {
+            match_route(TABLE, &Method::GET, &path);
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! Databases and key-value stores in SQLite files: the embedded adapter of both ports, and the default.
 //!
 //! Owns the files below the state directory and the connections to them. Hides SQLite, its locks and its threads.
-//! Invariants: no statement waits or runs without a bound; a guest reaches its own file only; a connection that comes
-//! from a former holder looks like a new one; what was committed is on disk (`synchronous = FULL`) unless told otherwise.
+//! Invariants: no statement waits or runs without a bound; a guest reaches its own file only; a connection that
+//! comes from a former holder looks like a new one; what was committed is on disk (`synchronous = FULL`) unless
+//! told otherwise.
 
 mod authorizer;
 mod call;

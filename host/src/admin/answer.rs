@@ -82,8 +82,8 @@ fn host_header<B>(request: &Request<B>) -> Result<Authority, Refusal> {
     }
 }
 
-/// Whether an authority can only mean a machine that was meant: an address, or the name that always means this one
-/// (RFC 6761, section 6.3). With more than a host and a port it means nothing.
+/// Whether an authority can only mean a machine that was meant: an address, or the name that always means
+/// this one (RFC 6761, section 6.3). With more than a host and a port it means nothing.
 fn is_own(authority: &Authority) -> bool {
     let host = authority.host();
     let port = authority.as_str().strip_prefix(host).unwrap_or("?");

@@ -180,9 +180,7 @@ pub enum Target {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// No grant covers the destination.
-    #[error(
-        "`{url}` is not among the allowed outbound hosts of this service; this would allow it: {manifest_line}"
-    )]
+    #[error("`{url}` is not among the allowed outbound hosts of this service; to allow it: {manifest_line}")]
     NotGranted {
         /// Scheme, host and port of the destination.
         url: String,
@@ -307,6 +305,8 @@ fn as_written(service: &str, host: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn authorize(entries: &[&str], scheme: &str, authority: &str) -> Result<Target, Denied> {
@@ -443,5 +443,19 @@ mod tests {
                 scheme: String::from("redis")
             })
         );
+    }
+
+    proptest! {
+        #[test]
+        fn without_a_grant_nothing_is_allowed_and_nothing_panics(
+            scheme in "(http|HTTPS|[a-z*]{0,5})",
+            authority in "[a-cA-C0-9.:@%\\[\\]_-]{0,24}(\\.spin\\.internal)?(:[0-9]{0,6})?",
+        ) {
+            let Ok(authority) = authority.parse::<Authority>() else { return Ok(()) };
+            prop_assert!(OutboundHttp::default().authorize(&scheme, Some(&authority)).is_err());
+            let everything = OutboundHttp::new(AllowedHosts::parse(["*://*:*"]).unwrap());
+            let allowed = everything.authorize(&scheme, Some(&authority));
+            prop_assert!(!authority.as_str().contains('@') || allowed.is_err());
+        }
     }
 }

@@ -5,13 +5,17 @@
 //! and no wake-up in between. As soon as it waits for something it moves to a task of its own. Dropping the body before its end
 //! ends the guest.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
 
 use super::context::RequestContext;
 use super::{Body, BodyError, Failure};
@@ -53,6 +57,7 @@ where
                 return Poll::Ready(Some(Err(BodyError::HttpRequestBodySize(None))));
             }
             self.left -= length;
+            self.context.progress.received(length);
         }
         Poll::Ready(Some(Ok(frame)))
     }
@@ -66,7 +71,7 @@ where
     }
 }
 
-enum Driver {
+pub(super) enum Driver {
     /// The guest runs when the body is polled.
     Inline(Work),
     /// The guest runs in a task of its own.
@@ -81,24 +86,78 @@ pub(super) struct GuestResponse {
     driver: Driver,
     context: Arc<RequestContext>,
     tasks: Tasks,
+    /// What the head announces, less what was given out: a connection asks for no more than that.
+    left: Option<u64>,
+    /// The first frame, if it was there with the head.
+    first: Option<Frame<Bytes>>,
+    /// The error that it ended with, until that was given out.
+    failed: Option<BodyError>,
     ended: bool,
 }
 
 impl GuestResponse {
-    /// `work` is `None` when the guest is done already.
-    pub(super) fn new(inner: Body, work: Option<Work>, context: Arc<RequestContext>, tasks: Tasks) -> Self {
-        let driver = work.map_or(Driver::Done, Driver::Inline);
-        Self { inner, driver, context, tasks, ended: false }
-    }
-
-    /// The same where the guest runs in a task already.
-    pub(super) fn of_task(
-        inner: Body,
-        task: Task<Result<(), Failure>>,
+    /// The response of a guest, as its head was handed on.
+    ///
+    /// Where the head announces no length, the guest is asked once for what follows: a body that turns out to be empty then
+    /// goes out as one of length 0.
+    pub(super) async fn response(
+        head: http::Response<Body>,
+        driver: Driver,
         context: Arc<RequestContext>,
         tasks: Tasks,
-    ) -> Self {
-        Self { inner, driver: Driver::Spawned(task), context, tasks, ended: false }
+    ) -> http::Response<Body> {
+        let (head, inner) = head.into_parts();
+        let left = content_length(&head.headers);
+        let mut body = Self { inner, driver, context, tasks, left, first: None, failed: None, ended: false };
+        if left.is_none() && !body.inner.is_end_stream() {
+            poll_fn(|cx| {
+                match body.poll_guest(cx) {
+                    Poll::Ready(Some(Ok(frame))) => body.first = Some(frame),
+                    Poll::Ready(Some(Err(error))) => body.failed = Some(error),
+                    Poll::Ready(None) | Poll::Pending => {}
+                }
+                Poll::Ready(())
+            })
+            .await;
+        }
+        http::Response::from_parts(head, body.boxed_unsync())
+    }
+
+    /// Lets the guest run if it runs here, and takes what it has sent.
+    fn poll_guest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Driver::Inline(work) = &mut self.driver
+            && let Poll::Ready(_logged) = work.as_mut().poll(cx)
+        {
+            self.driver = Driver::Done;
+        }
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if polled.is_ready() {
+            self.context.progress.moved();
+        }
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let (Some(left), Some(data)) = (&mut self.left, frame.data_ref()) {
+                    *left = left.saturating_sub(data.len() as u64);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => self.fail(error),
+            // A guest that failed took its end of the stream with it: what was sent so far is not the whole.
+            Poll::Pending | Poll::Ready(None) if self.context.progress.is_failed() => {
+                self.fail(BodyError::HttpResponseIncomplete)
+            }
+            Poll::Ready(None) => {
+                self.let_go();
+                Poll::Ready(None)
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn fail(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.ended = true;
+        self.driver = Driver::Done;
+        Poll::Ready(Some(Err(error)))
     }
 
     /// Lets an inline guest go on in a task of its own.
@@ -124,53 +183,37 @@ impl HttpBody for GuestResponse {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        if let Some(first) = this.first.take() {
+            return Poll::Ready(Some(Ok(first)));
+        }
         if this.ended {
-            return Poll::Ready(None);
+            return Poll::Ready(this.failed.take().map(Err));
         }
-        if let Driver::Inline(work) = &mut this.driver
-            && let Poll::Ready(_logged) = work.as_mut().poll(cx)
-        {
-            this.driver = Driver::Done;
+        let polled = this.poll_guest(cx);
+        if polled.is_pending() {
+            this.spawn();
         }
-        let polled = Pin::new(&mut this.inner).poll_frame(cx);
-        let frame = match polled {
-            Poll::Pending => {
-                this.spawn();
-                if this.context.progress.is_failed() {
-                    this.ended = true;
-                    this.driver = Driver::Done;
-                    return Poll::Ready(Some(Err(BodyError::HttpResponseIncomplete)));
-                }
-                return Poll::Pending;
-            }
-            Poll::Ready(frame) => frame,
-        };
-        this.context.progress.moved();
-        match frame {
-            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
-            Some(Err(error)) => {
-                this.ended = true;
-                Poll::Ready(Some(Err(error)))
-            }
-            // A guest that failed took its end of the stream with it: what was sent so far is not the whole.
-            None if this.context.progress.is_failed() => {
-                this.ended = true;
-                Poll::Ready(Some(Err(BodyError::HttpResponseIncomplete)))
-            }
-            None => {
-                this.let_go();
-                Poll::Ready(None)
-            }
-        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || self.inner.is_end_stream()
+        self.first.is_none()
+            && self.failed.is_none()
+            && (self.ended || self.left == Some(0) || self.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        match &self.first {
+            None if self.is_end_stream() => SizeHint::with_exact(0),
+            None => self.inner.size_hint(),
+            // It is no longer part of what is inside; its own length and that do not add up to a sure one.
+            Some(_) => SizeHint::default(),
+        }
     }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 impl Drop for GuestResponse {
@@ -178,7 +221,7 @@ impl Drop for GuestResponse {
         if self.ended {
             return;
         }
-        if self.inner.is_end_stream() || self.inner.size_hint().exact() == Some(0) {
+        if self.is_end_stream() || self.inner.size_hint().exact() == Some(0) {
             // Every byte that was announced has been taken: the guest may finish.
             self.let_go();
         } else if let Driver::Spawned(task) = &self.driver {

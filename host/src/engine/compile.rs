@@ -36,7 +36,6 @@ pub enum Origin {
 /// A component that is compiled and linked.
 pub struct Code {
     pub(super) digest: Digest,
-    pub(super) component: Component,
     pub(super) entry: Entry,
     pub(super) concurrent: bool,
     origin: Origin,
@@ -174,7 +173,7 @@ impl Half {
         let pre =
             self.linker.instantiate_pre(&component).map_err(|source| unknown_import(&self.linker, &component, source))?;
         let entry = entry(&component, pre)?;
-        Ok(Code { digest, component, entry, concurrent, origin })
+        Ok(Code { digest, entry, concurrent, origin })
     }
 }
 

@@ -100,6 +100,7 @@ pub struct Progress {
     head_sent: AtomicBool,
     /// Milliseconds between `started` and the last byte that moved.
     moved: AtomicU64,
+    request_bytes: AtomicU64,
     body_too_large: AtomicBool,
     failed: AtomicBool,
 }
@@ -110,6 +111,7 @@ impl Progress {
             started: Instant::now(),
             head_sent: AtomicBool::new(false),
             moved: AtomicU64::new(0),
+            request_bytes: AtomicU64::new(0),
             body_too_large: AtomicBool::new(false),
             failed: AtomicBool::new(false),
         }
@@ -135,6 +137,16 @@ impl Progress {
     pub fn moved(&self) {
         let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.moved.store(elapsed, Ordering::Relaxed);
+    }
+
+    /// Notes that the guest took so many bytes of the request's body.
+    pub fn received(&self, bytes: u64) {
+        self.request_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// How many bytes of the request's body the guest took.
+    pub fn request_bytes(&self) -> u64 {
+        self.request_bytes.load(Ordering::Relaxed)
     }
 
     /// Notes that the client sent more than the service takes.

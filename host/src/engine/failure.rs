@@ -47,6 +47,15 @@ pub enum Failure {
     Host,
 }
 
+/// What a guest left behind that tells why it failed.
+#[derive(Default)]
+pub(super) struct LastWords {
+    /// What its panic said on standard error.
+    pub(super) panic: Option<String>,
+    /// The limit of memory that it ran into, in bytes.
+    pub(super) memory_denied: Option<u64>,
+}
+
 /// What a failure is reported with.
 pub(super) struct Report {
     kind: FailureKind,
@@ -108,9 +117,17 @@ impl Report {
         }
     }
 
-    /// Logs it, once, and counts it. `panic` is what the guest's panic said on standard error.
-    pub(super) fn log(self, program: &Program, request: RequestId, panic: Option<String>) -> Failure {
+    /// Logs it, once, and counts it.
+    pub(super) fn log(self, program: &Program, request: RequestId, last_words: LastWords) -> Failure {
         let Self { kind, failure, message, backtrace } = self;
+        let message = last_words.panic.clone().unwrap_or(message);
+        let (kind, message) = match (kind, last_words) {
+            (FailureKind::Trap, LastWords { memory_denied: Some(limit), .. }) => {
+                (FailureKind::Memory, format!("{message} (the instance asked for more than its {limit} bytes of memory)"))
+            }
+            (FailureKind::Trap, LastWords { panic: Some(_), .. }) => (FailureKind::Panic, message),
+            (kind, _) => (kind, message),
+        };
         program.metrics.error(match &failure {
             Failure::Trapped | Failure::NotInstantiated => ErrorReason::Trap,
             Failure::NoResponse | Failure::NoHandler => ErrorReason::NoResponse,
@@ -119,10 +136,12 @@ impl Report {
             Failure::NoInstance => ErrorReason::Overload,
             Failure::Host => ErrorReason::Internal,
         });
-        if matches!(kind, FailureKind::Trap | FailureKind::Exit) {
+        if matches!(
+            kind,
+            FailureKind::Trap | FailureKind::Panic | FailureKind::Memory | FailureKind::Exit
+        ) {
             program.metrics.trap();
         }
-        let kind = if panic.is_some() && kind == FailureKind::Trap { FailureKind::Panic } else { kind };
         telemetry::guest_failure(&GuestFailure {
             origin: Origin {
                 service: program.service.as_str(),
@@ -130,7 +149,7 @@ impl Report {
                 request_id: Some(request),
             },
             kind,
-            message: panic.as_deref().unwrap_or(&message),
+            message: &message,
             backtrace: &backtrace,
         });
         failure
@@ -151,7 +170,7 @@ fn backtrace(error: &wasmtime::Error) -> String {
         if symbols.is_empty() {
             let name = frame
                 .func_name()
-                .map_or_else(|| format!("<function {}>", frame.func_index()), |name| demangled(name));
+                .map_or_else(|| format!("<function {}>", frame.func_index()), demangled);
             let _infallible = writeln!(text, "{index:>3}: {module}!{name}");
         }
         for symbol in symbols {

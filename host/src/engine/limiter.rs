@@ -15,12 +15,18 @@ pub(super) struct Limiter {
     max_memory: u64,
     max_table_elements: u32,
     memory: u64,
+    denied: bool,
     live: LiveInstance,
 }
 
 impl Limiter {
     pub(super) fn new(max_memory: u64, max_table_elements: u32, live: LiveInstance) -> Self {
-        Self { max_memory, max_table_elements, memory: 0, live }
+        Self { max_memory, max_table_elements, memory: 0, denied: false, live }
+    }
+
+    /// The limit, if the guest asked for more.
+    pub(super) fn denied(&self) -> Option<u64> {
+        self.denied.then_some(self.max_memory)
     }
 }
 
@@ -29,6 +35,7 @@ impl ResourceLimiter for Limiter {
         let growth = desired.saturating_sub(current) as u64;
         let wanted = self.memory.saturating_add(growth);
         if wanted > self.max_memory {
+            self.denied = true;
             return Ok(false);
         }
         self.memory = wanted;

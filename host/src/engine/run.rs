@@ -18,9 +18,9 @@ use wasmtime_wasi_http::{FieldMap, WasiHttpView};
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::p3::Request as Request3;
 
-use super::body::{GuestResponse, RequestBody, Work};
+use super::body::{Driver, GuestResponse, RequestBody, Work};
 use super::context::RequestContext;
-use super::failure::Report;
+use super::failure::{LastWords, Report};
 use super::program::{Drive, Handler, Instance, Program};
 use super::{Body, BodyError, Failure};
 use crate::shutdown::Task;
@@ -62,8 +62,8 @@ impl Program {
                     poll_head(&mut waiting, &context, limit, cx).map_ok(|head| (head, done))
                 })
                 .await?;
-                let work = (!done).then_some(work);
-                Ok(head.map(|body| GuestResponse::new(body, work, context, tasks).boxed_unsync()))
+                let driver = if done { Driver::Done } else { Driver::Inline(work) };
+                Ok(GuestResponse::response(head, driver, context, tasks).await)
             }
             Drive::Task => {
                 let mut task = AbortOnDrop(Some(tasks.spawn("guest", work)));
@@ -83,11 +83,11 @@ impl Program {
                 })
                 .await;
                 let (head, done) = head?;
-                let task = task.0.take();
-                Ok(head.map(|body| match task {
-                    Some(task) if !done => GuestResponse::of_task(body, task, context, tasks).boxed_unsync(),
-                    _ => GuestResponse::new(body, None, context, tasks).boxed_unsync(),
-                }))
+                let driver = match task.0.take() {
+                    Some(task) if !done => Driver::Spawned(task),
+                    _ => Driver::Done,
+                };
+                Ok(GuestResponse::response(head, driver, context, tasks).await)
             }
         }
     }
@@ -150,12 +150,18 @@ async fn work(
         return Ok(());
     };
     context.progress.failed();
-    let panic = instance.as_mut().and_then(|instance| instance.store.data_mut().end());
+    let last_words = match &mut instance {
+        None => LastWords::default(),
+        Some(instance) => {
+            let guest = instance.store.data_mut();
+            LastWords { panic: guest.end(), memory_denied: guest.limiter.denied() }
+        }
+    };
     if context.progress.is_body_too_large() && !context.progress.is_head_sent() {
         // The client's fault, not the guest's: it is answered, not reported.
         return Err(Failure::BodyTooLarge { limit: program.limits.request_body });
     }
-    let failure = report.log(&program, context.id, panic);
+    let failure = report.log(&program, context.id, last_words);
     // The Wasm store goes only now, and with it the ends of the guest's streams.
     drop(instance);
     Err(failure)

@@ -85,6 +85,7 @@ impl Chain for Within {
                 client: Arc::new(Client { address: context.client, header }),
                 protocol: request.version(),
                 logged: None,
+                context: Some(context.clone()),
             };
             // The caller's own event loop polls this future, so the callee must not run in it.
             let answered = revision.program().clone().handle(request, context, Drive::Task).await;

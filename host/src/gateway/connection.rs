@@ -106,6 +106,7 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(error = %error, "TCP_NODELAY could not be set");
     }
+    let _open = gateway.metrics.connection();
     let Ok(header) = HeaderValue::try_from(address.to_string()) else { return };
     let client = Arc::new(Client { address, header });
     let io = TokioIo::new(StallGuard::new(stream, gateway.settings.write_timeout));

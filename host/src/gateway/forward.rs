@@ -24,15 +24,16 @@ pub(super) async fn answer(
     client: Arc<Client>,
     request: Request<Incoming>,
 ) -> Response<Tracked> {
-    let exchange = Exchange {
+    let mut exchange = Exchange {
         id: RequestId::next(),
         started: Instant::now(),
         protocol: request.version(),
         logged: telemetry::access_enabled().then(|| (request.method().clone(), request.uri().path().to_owned())),
         client,
+        context: None,
     };
     let method = request.method().clone();
-    let (response, lease) = match route(&gateway, &exchange, request).await {
+    let (response, lease) = match route(&gateway, &mut exchange, request).await {
         Ok((response, lease)) => (response, lease),
         Err(Refused { error, lease }) => {
             if lease.is_none() {
@@ -63,7 +64,7 @@ impl From<GatewayError> for Refused {
 
 async fn route(
     gateway: &Arc<Gateway>,
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     mut request: Request<Incoming>,
 ) -> Result<(Response<Body>, Option<Lease>), Refused> {
     check_head(gateway, &request)?;
@@ -72,7 +73,7 @@ async fn route(
         return Ok((answered?.map(full), None));
     }
     let generation = gateway.registry.current();
-    let authority = headers::authority(request.uri(), request.headers(), &gateway.address.to_string())?;
+    let authority = headers::authority(request.version(), request.uri(), request.headers(), &gateway.authority)?;
     let url = headers::absolute(request.uri(), &authority)?;
     let Some(found) = generation.routes().route(url.path()) else {
         return Err(GatewayError::NotFound.into());
@@ -99,6 +100,7 @@ async fn route(
     *request.uri_mut() = url;
     let program = revision.program().clone();
     let context = context(exchange, generation);
+    exchange.context = Some(context.clone());
     match program.handle(request, context, Drive::Inline).await {
         Ok(response) => Ok((response, Some(lease))),
         Err(failure) => Err(Refused { error: failure.into(), lease: Some(lease) }),

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header};
 
 use super::respond::GatewayError;
 use crate::model::route::RoutePattern;
@@ -31,7 +31,12 @@ pub(super) fn head_size(uri: &Uri, headers: &HeaderMap) -> usize {
 /// The authority that a request is for: of its URI if it has one (RFC 9112 §3.2.2), else of its `Host`.
 ///
 /// A request for a name below `.spin.internal` is taken as one for the listener: those names are for services only.
-pub(super) fn authority(uri: &Uri, headers: &HeaderMap, listener: &str) -> Result<Authority, GatewayError> {
+pub(super) fn authority(
+    version: Version,
+    uri: &Uri,
+    headers: &HeaderMap,
+    listener: &str,
+) -> Result<Authority, GatewayError> {
     let bad = |detail: &'static str| GatewayError::BadRequest { detail: detail.into() };
     let mut hosts = headers.get_all(header::HOST).iter();
     let host = hosts.next();
@@ -43,7 +48,8 @@ pub(super) fn authority(uri: &Uri, headers: &HeaderMap, listener: &str) -> Resul
         (None, Some(host)) if host.is_empty() => return Err(bad("The Host header is empty.")),
         (None, Some(host)) => Authority::from_maybe_shared(Bytes::copy_from_slice(host.as_bytes()))
             .map_err(|_| bad("The Host header is not a valid host."))?,
-        // HTTP/1.0 has none.
+        // RFC 9112 §3.2.
+        (None, None) if version == Version::HTTP_11 => return Err(bad("The request has no Host header.")),
         (None, None) => return listener.parse().map_err(|_| bad("The request names no host.")),
     };
     if authority.as_str().contains('@') {
@@ -130,14 +136,14 @@ mod tests {
     #[test]
     fn the_uri_outranks_the_host_header() {
         let uri = Uri::from_static("http://a.example/x");
-        let authority = authority(&uri, &host(&["b.example"]), "127.0.0.1:3000").expect("valid");
+        let authority = authority(Version::HTTP_11, &uri, &host(&["b.example"]), "127.0.0.1:3000").expect("valid");
         assert_eq!(authority.as_str(), "a.example");
     }
 
     #[test]
     fn a_request_from_outside_never_has_an_internal_name() {
         for name in ["auth.spin.internal", "AUTH.Spin.Internal:80", "a.spin.internal."] {
-            let authority = authority(&Uri::from_static("/"), &host(&[name]), "127.0.0.1:3000").expect("valid");
+            let authority = authority(Version::HTTP_11, &Uri::from_static("/"), &host(&[name]), "127.0.0.1:3000").expect("valid");
             assert_eq!(authority.as_str(), "127.0.0.1:3000", "{name}");
         }
     }
@@ -145,7 +151,17 @@ mod tests {
     #[test]
     fn ambiguous_and_broken_hosts_are_refused() {
         for values in [&["a", "b"][..], &[""], &["a b"], &["user@a"]] {
-            assert!(authority(&Uri::from_static("/"), &host(values), "127.0.0.1:3000").is_err(), "{values:?}");
+            let refused = authority(Version::HTTP_11, &Uri::from_static("/"), &host(values), "127.0.0.1:3000");
+            assert!(refused.is_err(), "{values:?}");
         }
+    }
+
+    #[test]
+    fn only_an_old_request_may_name_no_host() {
+        let none = HeaderMap::new();
+        let uri = Uri::from_static("/");
+        assert!(authority(Version::HTTP_11, &uri, &none, "127.0.0.1:3000").is_err());
+        let listener = authority(Version::HTTP_10, &uri, &none, "127.0.0.1:3000").expect("HTTP/1.0 has no Host");
+        assert_eq!(listener.as_str(), "127.0.0.1:3000");
     }
 }

@@ -1,8 +1,8 @@
 //! The one place where errors of the gateway become responses.
 //!
-//! The client reads a problem (RFC 9457, `application/problem+json`): what went wrong from its side, what it can do,
-//! and the id under which the log tells the rest. The log reads the error's own text, which names limits and
-//! causes. Nothing of a guest's failure reaches the client.
+//! The client reads a problem (RFC 9457, `application/problem+json`): what went wrong from its side, what it
+//! can do, and the id under which the log tells the rest. The log reads the error's own text, which names
+//! limits and causes. Nothing of a guest's failure reaches the client.
 
 #[cfg(test)]
 mod tests;
@@ -198,8 +198,8 @@ impl GatewayError {
     }
 }
 
-/// The response to a request that met `error`. `method` is the request's: a response to `HEAD` has the headers of the
-/// one to `GET` and no body (RFC 9110, section 9.3.2).
+/// The response to a request that met `error`. `method` is the request's: a response to `HEAD` has the
+/// headers of the one to `GET` and no body (RFC 9110, section 9.3.2).
 #[must_use]
 pub fn respond(error: &GatewayError, request_id: RequestId, method: &Method) -> Response<Full<Bytes>> {
     let answer = error.answer();

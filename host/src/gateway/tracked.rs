@@ -10,7 +10,7 @@ use http::{Method, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::connection::Client;
-use crate::engine::{Body, BodyError};
+use crate::engine::{Body, BodyError, RequestContext};
 use crate::service::Lease;
 use crate::telemetry::{self, AccessRecord, RequestId, ResponseEnd};
 
@@ -22,6 +22,8 @@ pub(super) struct Exchange {
     pub(super) protocol: Version,
     /// Method and path, kept only where the access log is on.
     pub(super) logged: Option<(Method, String)>,
+    /// Set once a service is asked.
+    pub(super) context: Option<Arc<RequestContext>>,
 }
 
 /// The body of a response on its way to a client.
@@ -53,7 +55,7 @@ impl Tracked {
                 client: exchange.client.address.ip(),
                 status: self.status,
                 duration,
-                request_bytes: 0,
+                request_bytes: exchange.context.as_ref().map_or(0, |context| context.progress.request_bytes()),
                 response_bytes: self.bytes,
                 end,
                 answered_by: answered_by

@@ -148,6 +148,15 @@ fn an_app_of_two_services_is_read_whole() {
 }
 
 #[test]
+fn the_shop_is_an_app_without_a_warning() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../spin.toml");
+    let app = load(&file).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(app.data, DataScope::PerService);
+    assert!(app.services.contains_key("auth") && app.services.contains_key("catalog"));
+    assert_eq!(app.warnings, []);
+}
+
+#[test]
 fn every_supported_key_arrives_in_the_app() {
     let app = parsed(EVERYTHING);
     assert_eq!(app.warnings, []);

@@ -1,4 +1,5 @@
-//! The future that stands around every task: it counts the task while it lives and ends it when the host aborts.
+//! The future that stands around every task: it counts the task while it lives and ends it when the host
+//! aborts.
 
 use std::{
     pin::Pin,

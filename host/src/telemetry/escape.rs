@@ -1,10 +1,11 @@
-//! Makes text from outside (guest output, paths, panic messages) harmless for terminals and for line-based tools:
-//! nothing that moves a cursor, changes a colour, reorders letters or starts a new line passes unescaped.
+//! Makes text from outside (guest output, paths, panic messages) harmless for terminals and for line-based
+//! tools: nothing that moves a cursor, changes a colour, reorders letters or starts a new line passes
+//! unescaped.
 
 use std::fmt::Write;
 
-/// Whether `letter` could do more than show: control characters (C0, DEL, C1), line separators and the marks that
-/// reorder or hide letters (Unicode technical report 36, section 3).
+/// Whether `letter` could do more than show: control characters (C0, DEL, C1), line separators and the marks
+/// that reorder or hide letters (Unicode technical report 36, section 3).
 fn is_hostile(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -22,8 +23,9 @@ pub(super) fn push_text(line: &mut String, text: &str) {
     );
 }
 
-/// Appends `text` as a JSON string (RFC 8259) with its quotes. What is hostile is escaped even where JSON would not
-/// ask for it, so that a log shown on a terminal is harmless too; a parser gets the text back as it was.
+/// Appends `text` as a JSON string (RFC 8259) with its quotes. What is hostile is escaped even where JSON
+/// would not ask for it, so that a log shown on a terminal is harmless too; a parser gets the text back as it
+/// was.
 pub(super) fn push_json(line: &mut String, text: &str) {
     line.push('"');
     push(

@@ -1,5 +1,5 @@
-//! The events that have a shape: what a guest printed, a finished request, a failed guest. Each is logged by one
-//! function, so that its fields are the same wherever it comes from.
+//! The events that have a shape: what a guest printed, a finished request, a failed guest. Each is logged by
+//! one function, so that its fields are the same wherever it comes from.
 
 use std::{fmt, net::IpAddr, time::Duration};
 

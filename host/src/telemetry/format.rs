@@ -1,4 +1,5 @@
-//! How a line looks: [`text`](text::write) for people, [`json`](json::write) for machines. Pure: a record in, a line out.
+//! How a line looks: [`text`](text::write) for people, [`json`](json::write) for machines. Pure: a record in,
+//! a line out.
 
 mod json;
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What a guest writes to standard output and standard error, as lines.
 //!
 //! [`GuestOutput`] takes bytes as they come, and gives whole lines to the caller. What bounds it: a line
-//! ([`MAX_LINE`]), the bytes and the lines of a request ([`MAX_BYTES`], [`MAX_LINES`]), and the end of standard error
-//! that is kept for the report of a panic ([`TAIL`]). It does no I/O and knows no request; the caller logs.
+//! ([`MAX_LINE`]), the bytes and the lines of a request ([`MAX_BYTES`], [`MAX_LINES`]), and the end of
+//! standard error that is kept for the report of a panic ([`TAIL`]). It does no I/O and knows no request; the
+//! caller logs.
 
 #[cfg(test)]
 mod tests;
@@ -77,8 +78,8 @@ impl GuestOutput {
         self.stream
     }
 
-    /// Takes what the guest wrote and gives `emit` every line that is complete, without its line break. Bytes that
-    /// are no UTF-8 are replaced. Escaping is the log's matter.
+    /// Takes what the guest wrote and gives `emit` every line that is complete, without its line break. Bytes
+    /// that are no UTF-8 are replaced. Escaping is the log's matter.
     pub fn write(&mut self, bytes: &[u8], mut emit: impl FnMut(&str)) {
         self.keep_tail(bytes);
         let mut rest = bytes;
@@ -90,9 +91,9 @@ impl GuestOutput {
         self.extend(rest, &mut emit);
     }
 
-    /// Ends the request: emits the line that has begun, if any, and makes the stream ready for the next request of
-    /// the same instance. Call [`panic_message`](Self::panic_message) and [`dropped_lines`](Self::dropped_lines)
-    /// before.
+    /// Ends the request: emits the line that has begun, if any, and makes the stream ready for the next
+    /// request of the same instance. Call [`panic_message`](Self::panic_message) and
+    /// [`dropped_lines`](Self::dropped_lines) before.
     pub fn finish(&mut self, mut emit: impl FnMut(&str)) {
         if !self.partial.is_empty() {
             self.end_line(&[], &mut emit);
@@ -110,8 +111,8 @@ impl GuestOutput {
         self.dropped_lines
     }
 
-    /// The message of the last Rust panic at the end of standard error, in one line: where, then what. `None` for
-    /// standard output and when there is no such message.
+    /// The message of the last Rust panic at the end of standard error, in one line: where, then what. `None`
+    /// for standard output and when there is no such message.
     #[must_use]
     pub fn panic_message(&self) -> Option<String> {
         let tail = String::from_utf8_lossy(&self.tail);

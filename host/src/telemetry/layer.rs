@@ -1,5 +1,6 @@
-//! Turns events into lines: collects the fields of an event and of the spans around it, has the line formatted and
-//! hands it to the sink. Values are bounded here, whoever wrote them. Buffers are kept per thread.
+//! Turns events into lines: collects the fields of an event and of the spans around it, has the line
+//! formatted and hands it to the sink. Values are bounded here, whoever wrote them. Buffers are kept per
+//! thread.
 
 use std::{
     cell::RefCell,

@@ -1,4 +1,5 @@
-//! The figures of the host, in the OpenMetrics text format. Names and labels are an interface, kept by the table:
+//! The figures of the host, in the OpenMetrics text format. Names and labels are an interface, kept by the
+//! table:
 //!
 //! | name | type | labels | what it counts |
 //! | --- | --- | --- | --- |
@@ -24,9 +25,10 @@
 //! | `midplane_process_start_time_seconds` | gauge | | when the host started, Unix time |
 //! | `midplane_build` | info | version | the version of the host |
 //!
-//! As OpenMetrics wants it, samples of a counter end in `_total`, those of an info in `_info`. Labels are bounded by the
-//! live revisions and by enums. A revision resolves its handle once, and a request then touches atomics only; the
-//! series of a revision go when its handle is dropped. Process figures are read from `/proc`, and are missing elsewhere.
+//! As OpenMetrics wants it, samples of a counter end in `_total`, those of an info in `_info`. Labels are
+//! bounded by the live revisions and by enums. A revision resolves its handle once, and a request then
+//! touches atomics only; the series of a revision go when its handle is dropped. Process figures are read
+//! from `/proc`, and are missing elsewhere.
 
 mod encode;
 mod histogram;
@@ -105,8 +107,8 @@ impl Metrics {
         }
     }
 
-    /// The figures of one revision: the same handle as long as anyone holds it. Its series are shown until the last
-    /// handle is dropped.
+    /// The figures of one revision: the same handle as long as anyone holds it. Its series are shown until
+    /// the last handle is dropped.
     #[must_use]
     pub fn revision(&self, service: &str, revision: &str) -> Arc<RevisionMetrics> {
         let mut revisions = self.host.revisions.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,8 @@
 //! The id of a request: what ties its log lines together.
 //!
-//! Ids are made without a lock, a shared counter or a system call: each thread walks through a lane of its own, and
-//! a bijection that is keyed at random per process spreads the lanes. Within a process no two are equal. They are
-//! not secrets and prove nothing.
+//! Ids are made without a lock, a shared counter or a system call: each thread walks through a lane of its
+//! own, and a bijection that is keyed at random per process spreads the lanes. Within a process no two are
+//! equal. They are not secrets and prove nothing.
 
 use std::{
     cell::Cell,
@@ -26,7 +26,8 @@ static KEY: LazyLock<[u64; 2]> = LazyLock::new(|| {
 static NEXT_LANE: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    /// The next position and the key; the position is zero (modulo the lane's size) when a lane must be taken.
+    /// The next position and the key; the position is zero (modulo the lane's size) when a lane must be
+    /// taken.
     static LANE: Cell<(u64, [u64; 2])> = const { Cell::new((0, [0; 2])) };
 }
 

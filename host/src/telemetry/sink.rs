@@ -1,5 +1,5 @@
-//! Where lines wait for a slow reader: a queue bounded in lines and bytes, and a thread that writes them in batches.
-//! What does not fit is dropped and counted, so that logging never blocks a request.
+//! Where lines wait for a slow reader: a queue bounded in lines and bytes, and a thread that writes them in
+//! batches. What does not fit is dropped and counted, so that logging never blocks a request.
 
 use std::{
     io::{self, Write},
@@ -43,7 +43,8 @@ enum Message {
 }
 
 impl Sink {
-    /// Starts the thread that writes to `writer`. Errors of the writer are ignored: there is nowhere to tell them.
+    /// Starts the thread that writes to `writer`. Errors of the writer are ignored: there is nowhere to tell
+    /// them.
     pub(super) fn start(writer: impl Write + Send + 'static) -> io::Result<Self> {
         let (queue, messages) = sync_channel(MAX_LINES);
         let shared = Arc::<Shared>::default();

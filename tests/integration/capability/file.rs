@@ -4,14 +4,14 @@ use super::{GUESTS, http};
 use crate::harness::TestHost;
 
 async fn host() -> TestHost {
-    let builder = http("files = [{ source = \"assets\", destination = \"/mounted\" }, \"notes/*.txt\"]")
+    http("files = [{ source = \"assets\", destination = \"/mounted\" }, \"notes/*.txt\"]")
         .file("assets/a.txt", "asset a")
         .file("assets/deep/b.txt", "asset b")
         .file("notes/one.txt", "note one")
         .file("notes/two.md", "not mounted")
-        .file("outside.txt", "outside of every mount");
-    std::os::unix::fs::symlink("../outside.txt", builder.folder().join("assets/link.txt")).unwrap();
-    builder.start().await
+        .file("outside.txt", "outside of every mount")
+        .start()
+        .await
 }
 
 async fn file(host: &TestHost, guest: &str, operation: &str, path: &str) -> (u16, String) {
@@ -70,7 +70,6 @@ async fn a_guest_does_not_leave_its_mounts() {
     for guest in GUESTS {
         for path in [
             "/mounted/../outside.txt",
-            "/mounted/link.txt",
             "/outside.txt",
             "/notes/two.md",
             "/etc/passwd",
@@ -80,6 +79,36 @@ async fn a_guest_does_not_leave_its_mounts() {
             let (status, text) = file(&host, guest, "read", path).await;
             assert_eq!(status, 403, "{guest} read {path}: {text}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_link_out_of_what_is_mounted_is_refused_at_the_start() {
+    for target in ["../outside.txt", "/etc/passwd"] {
+        let builder = http("files = [{ source = \"assets\", destination = \"/mounted\" }]")
+            .file("assets/a.txt", "asset a")
+            .file("outside.txt", "outside of every mount");
+        std::os::unix::fs::symlink(target, builder.folder().join("assets/link.txt")).unwrap();
+        let failure = builder.fail().await;
+        assert!(failure.stderr.contains("assets/link.txt"), "{failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_running_guest_keeps_the_files_that_it_started_with() {
+    let builder = http("files = [\"a.txt\"]").file("a.txt", "as it was");
+    let host = builder.start().await;
+    let builder = builder.file("a.txt", "changed since");
+    for guest in GUESTS {
+        assert_eq!(file(&host, guest, "read", "/a.txt").await, (200, "as it was".into()));
+    }
+    host.stop().await;
+    let host = builder.start().await;
+    for guest in GUESTS {
+        assert_eq!(
+            file(&host, guest, "read", "/a.txt").await,
+            (200, "changed since".into())
+        );
     }
 }
 

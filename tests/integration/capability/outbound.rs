@@ -177,7 +177,17 @@ async fn sockets_obey_the_same_list() {
 async fn self_is_the_application_itself() {
     let host = allowing("[\"http://self\"]").start().await;
     for guest in GUESTS {
-        let answer = fetch(&host, guest, &format!("/{guest}/hello")).await;
-        assert_eq!(answer["body"], "hello\n", "{answer}");
+        // Without a host, or under the name for guests whose libraries insist on one.
+        for base in ["", "http://self.alt"] {
+            let answer = fetch(&host, guest, &format!("{base}/{guest}/hello")).await;
+            assert_eq!(answer["body"], "hello\n", "{guest} {base:?}: {answer}");
+        }
+    }
+    let host = allowing("[\"http://127.0.0.1:1\"]").start().await;
+    for guest in GUESTS {
+        for base in ["", "http://self.alt"] {
+            let answer = fetch(&host, guest, &format!("{base}/{guest}/hello")).await;
+            assert!(answer["error"].to_string().contains("HttpRequestDenied"), "{guest}: {answer}");
+        }
     }
 }

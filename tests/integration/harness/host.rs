@@ -26,11 +26,12 @@ pub struct Builder {
     application: String,
     routes: String,
     tables: String,
-    manifest: Option<String>,
+    manifest: Option<Vec<u8>>,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     cache: PathBuf,
     state: PathBuf,
+    disk: Option<u32>,
 }
 
 impl Builder {
@@ -66,7 +67,7 @@ impl Builder {
     }
 
     /// A manifest in place of the one that the other calls make.
-    pub fn manifest(mut self, text: impl Into<String>) -> Self {
+    pub fn manifest(mut self, text: impl Into<Vec<u8>>) -> Self {
         self.manifest = Some(text.into());
         self
     }
@@ -97,6 +98,18 @@ impl Builder {
 
     pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.state = path.into();
+        self
+    }
+
+    /// Puts the state, and the cache of [`Self::own_cache`] with it, on a disk of this many kibibytes that only the
+    /// host sees. A quarter of it is taken by a file that [`TestHost::free_disk`] removes.
+    pub fn small_disk(mut self, kibibytes: u32) -> Self {
+        self.disk = Some(kibibytes);
+        self.state = self.folder().join("disk/state");
+        if self.cache.starts_with(self.folder()) {
+            self.cache = self.folder().join("disk/cache");
+        }
+        fs::create_dir_all(self.folder().join("disk")).expect("the folder is ours");
         self
     }
 
@@ -135,7 +148,10 @@ impl Builder {
     }
 
     async fn run(&self, manifest: Option<&Path>) -> Result<TestHost, Finished> {
-        let mut command = command();
+        let mut command = match self.disk {
+            None => command(build::binary().as_os_str()),
+            Some(kibibytes) => on_small_disk(&self.folder().join("disk"), kibibytes),
+        };
         command.current_dir(self.folder()).arg("up");
         command.args(
             manifest
@@ -178,14 +194,15 @@ impl Builder {
         })
     }
 
-    fn text(&self) -> String {
+    fn text(&self) -> Vec<u8> {
         if let Some(manifest) = &self.manifest {
             return manifest.clone();
         }
-        format!(
+        let text = format!(
             "spin_manifest_version = 2\n\n[application]\nname = \"test\"\nversion = \"1.2.3\"\n{}{}{}",
             self.application, self.routes, self.tables
-        )
+        );
+        text.into_bytes()
     }
 }
 
@@ -217,6 +234,7 @@ impl TestHost {
             environment: Vec::new(),
             cache: build::cache_folder(),
             state,
+            disk: None,
         }
     }
 
@@ -280,12 +298,20 @@ impl TestHost {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let id = self
-            .child
-            .id()
-            .and_then(|id| Pid::from_raw(id.try_into().ok()?))
-            .expect("the host runs");
+        let id = Pid::from_raw(self.id().try_into().expect("an id is small")).expect("an id is positive");
         kill_process(id, signal).expect("the child is ours");
+    }
+
+    fn id(&self) -> u32 {
+        self.child.id().expect("the host runs")
+    }
+
+    /// Gives the host of [`Builder::small_disk`] room again.
+    pub fn free_disk(&self) {
+        let root = PathBuf::from(format!("/proc/{}/root", self.id()));
+        let ballast = self._folder.path().join("disk/ballast");
+        let ballast = ballast.strip_prefix("/").expect("a temporary folder is absolute");
+        fs::remove_file(root.join(ballast)).expect("the host sees the ballast");
     }
 
     /// Waits for the process to end and returns how, with its log complete.
@@ -322,7 +348,10 @@ pub struct Finished {
 impl Finished {
     /// Runs the binary with these arguments to its end.
     pub async fn of(arguments: &[&str], folder: &Path) -> Self {
-        let run = command().current_dir(folder).args(arguments).output();
+        let run = command(build::binary().as_os_str())
+            .current_dir(folder)
+            .args(arguments)
+            .output();
         let output = soon("the binary to end", run).await.expect("the binary starts");
         Self {
             status: output.status,
@@ -332,9 +361,25 @@ impl Finished {
     }
 }
 
-/// The binary, deaf to the environment of whoever runs the tests.
-fn command() -> Command {
-    let mut command = Command::new(build::binary());
+/// The binary on a disk of its own: a file system in memory, mounted where nobody else sees it. Needs no privilege,
+/// only a kernel that lets users have namespaces; without that the test fails and says so.
+fn on_small_disk(place: &Path, kibibytes: u32) -> Command {
+    let mut command = command("unshare".as_ref());
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    let script = format!(
+        "mount -t tmpfs -o size={kibibytes}k none \"$0\" && head -c {}k /dev/zero > \"$0/ballast\" && exec \"$@\"",
+        kibibytes / 4
+    );
+    command.args(["--mount", "sh", "-c", &script]);
+    command.arg(place).arg(build::binary());
+    command
+}
+
+/// A program, deaf to the environment of whoever runs the tests.
+fn command(program: &OsStr) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if ["MIDPLANE_", "SPIN_", "RUST_LOG"]

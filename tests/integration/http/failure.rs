@@ -3,7 +3,7 @@
 use http::Request;
 
 use super::{GUESTS, assert_problem, guests};
-use crate::harness::{Answer, Protocol, empty};
+use crate::harness::{Answer, Protocol, empty, streamed};
 
 #[tokio::test]
 async fn a_failure_before_the_head_is_a_500_that_tells_nothing_of_the_guest() {
@@ -52,11 +52,14 @@ async fn a_trap_after_the_head_cuts_the_body() {
     for guest in GUESTS {
         for protocol in Protocol::ALL {
             let connection = host.connect(protocol).await;
-            let request = Request::get(format!("/{guest}/trap-after-head"))
-                .body(empty())
+            // The guest sends a head and a chunk, reads what it is sent to the end, and traps.
+            let (sender, body) = streamed();
+            let request = Request::post(format!("/{guest}/trap-after-head"))
+                .body(body)
                 .unwrap();
             let response = connection.send(request).await.unwrap();
             assert_eq!(response.status(), 200);
+            drop(sender);
             let read = Answer::read(response).await;
             assert!(
                 read.is_err(),
@@ -68,19 +71,39 @@ async fn a_trap_after_the_head_cuts_the_body() {
     host.stop().await;
 }
 
+/// Whether the head has gone out by then is the host's choice; a whole response it is not.
+#[tokio::test]
+async fn a_trap_right_after_the_head_is_a_500_or_a_cut() {
+    let host = guests().await;
+    for guest in GUESTS {
+        for protocol in Protocol::ALL {
+            let connection = host.connect(protocol).await;
+            let request = Request::get(format!("/{guest}/trap-after-head"));
+            match connection.exchange(request.body(empty()).unwrap()).await {
+                Ok(answer) => assert_problem(&answer, 500),
+                Err(cut) => assert!(!cut.is_timeout(), "{guest} over {protocol:?}: {cut:?}"),
+            }
+        }
+        assert_eq!(host.get(&format!("/{guest}/hello")).await.text(), "hello\n");
+    }
+}
+
 #[tokio::test]
 async fn a_stream_that_fails_on_http_2_leaves_its_siblings_alone() {
     let host = guests().await;
     let connection = host.connect(Protocol::Http2).await;
     for guest in GUESTS {
-        let (sender, body) = crate::harness::streamed();
+        let (sender, body) = streamed();
         assert!(sender.data("before, ").await);
         let request = Request::post(format!("/{guest}/echo")).body(body).unwrap();
         let sibling = connection.send(request).await.unwrap();
-        let request = Request::get(format!("/{guest}/trap-after-head"))
-            .body(empty())
+        let (failing, body) = streamed();
+        let request = Request::post(format!("/{guest}/trap-after-head"))
+            .body(body)
             .unwrap();
-        let cut = Answer::read(connection.send(request).await.unwrap()).await;
+        let response = connection.send(request).await.unwrap();
+        drop(failing);
+        let cut = Answer::read(response).await;
         assert!(cut.is_err(), "{guest}: {cut:?}");
         assert!(sender.data("after").await);
         drop(sender);

@@ -111,12 +111,14 @@ async fn a_response_has_the_headers_of_the_guest_and_a_date() {
         for protocol in Protocol::ALL {
             let connection = host.connect(protocol).await;
             let answer = connection.get(&format!("/{guest}/cookies")).await;
-            let mut names: Vec<_> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
+            let mut names: Vec<_> = answer.headers.keys().map(http::HeaderName::as_str).collect();
+            // The length is framing; HTTP/2 needs none to say that there is no body.
+            names.retain(|name| *name != "content-length");
             names.sort_unstable();
             assert_eq!(
                 names,
-                ["content-length", "date", "set-cookie", "set-cookie"],
-                "{guest} over {protocol:?}"
+                ["date", "set-cookie"],
+                "{guest} over {protocol:?}: {answer:?}"
             );
             let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().collect();
             assert_eq!(cookies, ["a=1", "b=2"]);

@@ -3,7 +3,7 @@
 use http::Request;
 
 use super::assert_problem;
-use crate::harness::{Protocol, TestHost, empty};
+use crate::harness::{Protocol, TestHost, empty, eventually};
 
 #[tokio::test]
 async fn exact_beats_wildcard_and_the_longest_prefix_wins() {
@@ -169,6 +169,33 @@ async fn a_service_reaches_another_in_process_where_it_may() {
     }
     let trapped = host.get("/caller/call/inner/trap-before-head").await;
     assert!(trapped.status.is_server_error(), "{trapped:?}");
+}
+
+#[tokio::test]
+async fn a_service_that_calls_itself_without_end_is_stopped_and_the_host_serves_on() {
+    let host = TestHost::builder()
+        .service("caller", "chain-caller")
+        .grant("allowed_outbound_hosts = [\"http://*.spin.internal\"]")
+        .service("other", "http-p2")
+        .route("/caller/...", "caller")
+        .route("/other/...", "other")
+        .start()
+        .await;
+    for protocol in Protocol::ALL {
+        let connection = host.connect(protocol).await;
+        let answer = connection.get("/caller/loop/caller").await;
+        assert_eq!(answer.status, 502, "{answer:?}");
+        assert!(answer.text().contains("LoopDetected"), "{answer:?}");
+        assert_eq!(connection.get("/other/hello").await.text(), "hello\n");
+        let answer = connection.get("/caller/call/other/hello").await;
+        assert_eq!(answer.text(), "hello\n", "{answer:?}");
+    }
+    let label = ["service=\"caller\""];
+    eventually("every instance of the chain to go", async || {
+        host.metric("midplane_requests_in_flight", &label).await == Some(0.0)
+    })
+    .await;
+    host.stop().await;
 }
 
 #[tokio::test]

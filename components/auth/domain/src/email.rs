@@ -156,4 +156,14 @@ mod tests {
         assert_eq!(read(&format!("a@{}", "b.".repeat(200))), Err(TooLong));
         assert_eq!(read(&format!("a@{}.com", "b".repeat(64))), Err(Domain));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_accepted_is_its_own_normal_form(text in "[ a-zA-Z0-9.@+_-]{1,40}|\\PC*") {
+            if let Ok(email) = text.parse::<Email>() {
+                proptest::prop_assert_eq!(email.as_str().parse::<Email>(), Ok(email.clone()));
+                proptest::prop_assert_eq!(email.as_str(), text.trim().to_lowercase());
+            }
+        }
+    }
 }

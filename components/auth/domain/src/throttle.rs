@@ -213,4 +213,19 @@ mod tests {
         assert_ne!(Subject::digest("account", "x"), Subject::digest("client", "x"));
         assert_ne!(Subject::digest("a", "bc"), Subject::digest("ab", "c"));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_order_of_attempts_gets_more_than_the_allowance(gaps in proptest::collection::vec(0_u64..25, 1..200)) {
+            let (mut now, mut paid_off, mut passed) = (NOW, None, 0);
+            for gap in gaps {
+                now = now.plus(Duration::from_secs(gap));
+                if let Ok(next) = THREE.charge(paid_off, now) {
+                    paid_off = Some(next);
+                    passed += 1;
+                }
+            }
+            proptest::prop_assert!(passed >= 1 && passed <= 3 + now.since(NOW).as_secs() / 10);
+        }
+    }
 }

@@ -92,7 +92,11 @@ pub(crate) mod testing {
 
         /// To a database in a file.
         pub(crate) fn at(path: &std::path::Path) -> Self {
-            Self(Rc::new(Connection::open(path).unwrap()))
+            let connection = Connection::open(path).unwrap();
+            connection
+                .busy_timeout(std::time::Duration::from_secs(30))
+                .unwrap();
+            Self(Rc::new(connection))
         }
     }
 

@@ -25,7 +25,7 @@ pub(super) fn problem(error: AuthError) -> Problem {
         ),
         AuthError::BadRefreshToken => bad_refresh_token(),
         AuthError::ReusedRefreshToken(account) => {
-            eprintln!("auth: a used refresh token came back, its session is over (account {account})");
+            eprintln!("a used refresh token came back, its session is over (account {account})");
             bad_refresh_token()
         }
         AuthError::Token(error) => Problem::invalid_token(error.to_string()),
@@ -56,7 +56,7 @@ pub(super) fn not_open(error: OpenError) -> Problem {
 
 /// Tells the operator, in one line, the error and its causes.
 pub(crate) fn log(error: &dyn Error) {
-    eprintln!("auth: {}", chain(error));
+    eprintln!("{}", chain(error));
 }
 
 fn chain(error: &dyn Error) -> String {

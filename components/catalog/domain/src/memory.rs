@@ -1,5 +1,5 @@
-//! A store in memory, for tests: the plainest thing that keeps the promises of [`crate::port`], and the clock and ids to go
-//! with it. Single-threaded; one transaction at a time, a second is [`StoreError::Busy`].
+//! A store in memory, for tests: the plainest thing that keeps the promises of [`crate::port`], and the clock
+//! and ids to go with it. Single-threaded; one transaction at a time, a second is [`StoreError::Busy`].
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};

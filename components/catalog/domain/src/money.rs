@@ -1,4 +1,5 @@
-//! Amounts of money: whole minor units of one currency. No arithmetic and no conversion, so nothing can be rounded.
+//! Amounts of money: whole minor units of one currency. No arithmetic and no conversion, so nothing can be
+//! rounded.
 
 use crate::violation::{Gather, Invalid};
 

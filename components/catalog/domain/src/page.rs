@@ -1,7 +1,7 @@
 //! Listing products page by page: what to list, in which order, and where a page ended.
 //!
-//! A page ends at a [`Position`], the sort key and id of its last product, and the next one begins after it: products that
-//! come or go in between shift nothing. The id breaks ties, so the order is total.
+//! A page ends at a [`Position`], the sort key and id of its last product, and the next one begins after it:
+//! products that come or go in between shift nothing. The id breaks ties, so the order is total.
 
 use std::cmp::Ordering;
 

@@ -1,6 +1,7 @@
 //! What the domain needs of the world: a clock, ids, and a store with transactions.
 //!
-//! Every method of a store sees holds as they are at the `now` that it is given: a hold whose time is over binds nothing.
+//! Every method of a store sees holds as they are at the `now` that it is given: a hold whose time is over
+//! binds nothing.
 
 use std::future::Future;
 
@@ -54,8 +55,8 @@ pub trait Store {
         now: Timestamp,
     ) -> impl Future<Output = Result<Vec<Product>, StoreError>>;
 
-    /// The first products that meet the query and come after its position, in its order: one more than its limit, if
-    /// there are that many.
+    /// The first products that meet the query and come after its position, in its order: one more than its
+    /// limit, if there are that many.
     fn list(&self, query: &Query, now: Timestamp) -> impl Future<Output = Result<Vec<Product>, StoreError>>;
 
     /// The reservation as it was last written: time has not been looked at.
@@ -68,7 +69,8 @@ pub trait Store {
     fn begin(&self) -> impl Future<Output = Result<Self::Unit, StoreError>>;
 }
 
-/// A transaction: it sees its own writes, nobody else sees them before [`Unit::commit`]. Dropped, it has not happened.
+/// A transaction: it sees its own writes, nobody else sees them before [`Unit::commit`]. Dropped, it has not
+/// happened.
 pub trait Unit {
     /// As [`Store::products`].
     fn products(
@@ -114,7 +116,8 @@ pub trait Unit {
         now: Timestamp,
     ) -> impl Future<Output = Result<(), StoreError>>;
 
-    /// Removes some reservations that expired, or would have, before this time: a few at each call, oldest first.
+    /// Removes some reservations that expired, or would have, before this time: a few at each call, oldest
+    /// first.
     fn forget(&mut self, before: Timestamp) -> impl Future<Output = Result<(), StoreError>>;
 
     /// Makes it all happen.

@@ -6,8 +6,9 @@
 //!             └─ time ────► expired ───┘ release
 //! ```
 //!
-//! Only `held` binds stock. `committed` and `released` are final. Time works lazily: a held reservation whose time is over
-//! counts as expired wherever it is looked at, and is written down as such once somebody else gets its stock.
+//! Only `held` binds stock. `committed` and `released` are final. Time works lazily: a held reservation whose
+//! time is over counts as expired wherever it is looked at, and is written down as such once somebody else
+//! gets its stock.
 
 use std::collections::BTreeMap;
 use std::fmt;

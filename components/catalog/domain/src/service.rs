@@ -1,4 +1,5 @@
-//! The use cases of the catalog, over the ports: one place that decides, for HTTP and for the contracts alike.
+//! The use cases of the catalog, over the ports: one place that decides, for HTTP and for the contracts
+//! alike.
 //!
 //! Every write is one transaction of the store; an error, or being dropped half-way, leaves nothing behind.
 

@@ -1,7 +1,7 @@
 //! What every store has to keep, as tests that each adapter runs against itself.
 //!
-//! [`promises`] goes through the ports by example; [`history`] plays a random history of an inventory against a model that
-//! knows only the rules.
+//! [`promises`] goes through the ports by example; [`history`] plays a random history of an inventory against
+//! a model that knows only the rules.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -78,7 +78,8 @@ pub(crate) fn lines(lines: &[(&Product, i64)]) -> Lines {
     .unwrap()
 }
 
-/// Checks every promise of [`crate::port`] and what the use cases make of them. `new` makes an empty store each time.
+/// Checks every promise of [`crate::port`] and what the use cases make of them. `new` makes an empty store
+/// each time.
 ///
 /// # Panics
 /// When the store breaks one.

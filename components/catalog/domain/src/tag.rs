@@ -1,8 +1,9 @@
 //! Entity tags of products, and what an editor expects to overwrite.
 //!
-//! A tag names everything that a product's representation shows and that can change, so two different representations
-//! never share one (RFC 9110, section 8.8.3: strong). An expectation compares the version alone: a sale between an
-//! editor's read and write changes the stock, not the text that the editor saw, and must not reject the edit.
+//! A tag names everything that a product's representation shows and that can change, so two different
+//! representations never share one (RFC 9110, section 8.8.3: strong). An expectation compares the version
+//! alone: a sale between an editor's read and write changes the stock, not the text that the editor saw, and
+//! must not reject the edit.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! The catalog's bounded texts. Each type is made by `parse` only, which says the rule that a text breaks.
 //!
-//! Lengths count Unicode scalar values, not bytes. No text holds a control character, but for line breaks and tabs in a
-//! description: what is stored can be logged and shown as it is.
+//! Lengths count Unicode scalar values, not bytes. No text holds a control character, but for line breaks and
+//! tabs in a description: what is stored can be logged and shown as it is.
 
 /// Most characters of a SKU.
 pub const SKU_MAX: usize = 40;
@@ -50,8 +50,8 @@ text! {
 
 impl Sku {
     /// # Errors
-    /// A sentence part that says the rule: 1 to [`SKU_MAX`] characters, `A`–`Z`, `0`–`9`, `.`, `_`, `-`, beginning with a
-    /// letter or digit.
+    /// A sentence part that says the rule: 1 to [`SKU_MAX`] characters, `A`–`Z`, `0`–`9`, `.`, `_`, `-`,
+    /// beginning with a letter or digit.
     pub fn parse(text: &str) -> Result<Self, String> {
         let fits = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
         let begins = text.starts_with(|c: char| c.is_ascii_uppercase() || c.is_ascii_digit());
@@ -84,8 +84,8 @@ impl Name {
 
 impl Description {
     /// # Errors
-    /// A sentence part that says the rule: at most [`DESCRIPTION_MAX`] characters, no control characters but line breaks
-    /// and tabs.
+    /// A sentence part that says the rule: at most [`DESCRIPTION_MAX`] characters, no control characters but
+    /// line breaks and tabs.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.chars().count() > DESCRIPTION_MAX {
             Err(format!("must have at most {DESCRIPTION_MAX} characters"))
@@ -117,15 +117,15 @@ impl Category {
     }
 }
 
-/// What a buyer types into the search field: every word has to occur in a product's name or description. ASCII letters
-/// match in either case.
+/// What a buyer types into the search field: every word has to occur in a product's name or description.
+/// ASCII letters match in either case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Search(Vec<String>);
 
 impl Search {
     /// # Errors
-    /// A sentence part that says the rule: 1 to [`SEARCH_MAX`] characters, at most [`SEARCH_WORDS_MAX`] words, no control
-    /// characters.
+    /// A sentence part that says the rule: 1 to [`SEARCH_MAX`] characters, at most [`SEARCH_WORDS_MAX`]
+    /// words, no control characters.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.chars().count() > SEARCH_MAX {
             return Err(format!("must have at most {SEARCH_MAX} characters"));

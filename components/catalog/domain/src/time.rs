@@ -5,7 +5,8 @@ use std::time::Duration;
 
 const DAY_SECONDS: u64 = 86_400;
 
-/// A point in time, in milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted; up to the end of year 9999.
+/// A point in time, in milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted; up to the end of
+/// year 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
@@ -61,8 +62,9 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// The year, month and day of a number of days since 1970-01-01, in the Gregorian calendar. Counts from March of year 0,
-/// so that a leap day is the last of its year, in eras of 400 years, which all have the same 146,097 days.
+/// The year, month and day of a number of days since 1970-01-01, in the Gregorian calendar. Counts from March
+/// of year 0, so that a leap day is the last of its year, in eras of 400 years, which all have the same
+/// 146,097 days.
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);

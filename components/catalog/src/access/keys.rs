@@ -1,7 +1,7 @@
 //! The keys of `auth`: a JSON Web Key Set (RFC 7517), fetched when needed and kept for a while.
 //!
-//! Bounds: a set is at most [`SET_MAX`] bytes and [`KEYS_MAX`] keys, is used for [`FRESH`] at most, and is fetched no more
-//! often than every [`PAUSE`], whatever key ids tokens name.
+//! Bounds: a set is at most [`SET_MAX`] bytes and [`KEYS_MAX`] keys, is used for [`FRESH`] at most, and is
+//! fetched no more often than every [`PAUSE`], whatever key ids tokens name.
 
 use std::cell::RefCell;
 use std::future::Future;

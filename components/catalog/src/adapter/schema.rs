@@ -1,7 +1,7 @@
 //! The catalog's tables, all of them named `catalog_…`: under Spin, services share one database.
 //!
-//! The schema is brought up to date in one transaction, first-start data included. Whoever comes second finds it done. A
-//! database of a later version than this service knows is refused, not guessed at.
+//! The schema is brought up to date in one transaction, first-start data included. Whoever comes second finds
+//! it done. A database of a later version than this service knows is refused, not guessed at.
 
 use catalog_domain::port::{Clock, Ids, StoreError};
 use catalog_domain::seed;

@@ -22,9 +22,11 @@ const JWKS_URL: &str = "jwks_url";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 thread_local! {
-    /// A connection that nobody uses: opening one costs more than most statements. An instance has one thread.
+    /// A connection that nobody uses: opening one costs more than most statements. An instance has one
+    /// thread.
     static IDLE: RefCell<Option<Database>> = const { RefCell::new(None) };
-    /// Whether this instance has seen the schema up to date. Another one may have made it so: it only gets newer.
+    /// Whether this instance has seen the schema up to date. Another one may have made it so: it only gets
+    /// newer.
     static MIGRATED: Cell<bool> = const { Cell::new(false) };
 }
 

@@ -78,7 +78,8 @@ fn unreadable(column: usize) -> StoreError {
     StoreError::Unreadable(format!("column {column} is not what it should be"))
 }
 
-/// A connection of its own: what it does in a transaction no other sees. Dropped inside of one, the transaction is undone.
+/// A connection of its own: what it does in a transaction no other sees. Dropped inside of one, the
+/// transaction is undone.
 pub trait Connection {
     /// Runs one statement to its end and answers its rows.
     fn run(

@@ -1,7 +1,9 @@
-//! The store in SQL. What is held of a product is never kept as a number: it is the sum of the lines that are held now.
+//! The store in SQL. What is held of a product is never kept as a number: it is the sum of the lines that are
+//! held now.
 //!
-//! Reads are single statements, so each sees one moment. Writes are transactions that begin with `BEGIN IMMEDIATE`: there is
-//! one at a time, which is what keeps stock above zero; the `CHECK`s of the schema are a second net.
+//! Reads are single statements, so each sees one moment. Writes are transactions that begin with `BEGIN
+//! IMMEDIATE`: there is one at a time, which is what keeps stock above zero; the `CHECK`s of the schema are a
+//! second net.
 
 mod read;
 
@@ -14,7 +16,8 @@ use catalog_domain::time::Timestamp;
 
 use super::sql::{Connection, Pool, Value};
 
-/// How many reservations one [`Unit::forget`] removes: more than one reserve adds, so old ones do not pile up.
+/// How many reservations one [`Unit::forget`] removes: more than one reserve adds, so old ones do not pile
+/// up.
 const FORGET_AT_ONCE: u32 = 4;
 
 /// A store over a pool of connections.
@@ -98,8 +101,9 @@ pub(super) async fn insert<C: Connection>(connection: &C, product: &Product) -> 
         product.updated_at.millis().into(),
         product.version.into(),
     ];
-    let statement = "INSERT INTO catalog_products (id, sku, name, description, category, amount, currency, on_hand, \
-                     created_at, updated_at, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    let statement = "INSERT INTO catalog_products (
+            id, sku, name, description, category, amount, currency, on_hand, created_at, updated_at, version
+        ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     connection.run(statement, values).await.map(|_| ())
 }
 
@@ -131,8 +135,8 @@ impl<P: Pool> Unit for Transaction<P> {
             product.updated_at.millis().into(),
             product.version.into(),
         ];
-        let statement = "UPDATE catalog_products SET sku = ?2, name = ?3, description = ?4, category = ?5, amount = ?6, \
-                         currency = ?7, updated_at = ?8, version = ?9 WHERE id = ?1";
+        let statement = "UPDATE catalog_products SET sku = ?2, name = ?3, description = ?4, category = ?5,
+                amount = ?6, currency = ?7, updated_at = ?8, version = ?9 WHERE id = ?1";
         self.run(statement, values).await
     }
 
@@ -171,7 +175,9 @@ impl<P: Pool> Unit for Transaction<P> {
             ]);
         }
         let statement = format!(
-            "INSERT INTO catalog_reservation_lines (reservation_id, position, product_id, quantity, held_until) VALUES {}",
+            "INSERT INTO catalog_reservation_lines (
+                reservation_id, position, product_id, quantity, held_until
+            ) VALUES {}",
             rows.join(", ")
         );
         self.run(&statement, values).await
@@ -196,7 +202,8 @@ impl<P: Pool> Unit for Transaction<P> {
     async fn expire(&mut self, products: &[ProductId], now: Timestamp) -> Result<(), StoreError> {
         let (places, values) = read::after_now(now, products);
         let over = format!(
-            "SELECT reservation_id FROM catalog_reservation_lines WHERE held_until <= ?1 AND product_id IN ({places})"
+            "SELECT reservation_id FROM catalog_reservation_lines
+                WHERE held_until <= ?1 AND product_id IN ({places})"
         );
         if self
             .connection

@@ -1,7 +1,7 @@
 //! What goes over the wire, as JSON. Unknown members are refused.
 //!
-//! Numbers come in as 64-bit integers, wider than any bound of the domain, so that one out of bounds is told as such (422)
-//! and only what is no such integer is malformed (400).
+//! Numbers come in as 64-bit integers, wider than any bound of the domain, so that one out of bounds is told
+//! as such (422) and only what is no such integer is malformed (400).
 
 use catalog_domain::page::{Key, Page, Position};
 use catalog_domain::product::{DetailsInput, Product, ProductId};

@@ -155,8 +155,8 @@ impl<S: Store, C: Clock, I: Ids, F: Fetch> Edge<S, C, I, F> {
     }
 }
 
-/// What `If-Match` allows to overwrite. Weak tags match nothing (RFC 9110, section 13.1.1), and neither do tags that did
-/// not come from here.
+/// What `If-Match` allows to overwrite. Weak tags match nothing (RFC 9110, section 13.1.1), and neither do
+/// tags that did not come from here.
 fn expected(headers: &HeaderMap) -> Result<Expected, Problem> {
     Ok(match required_if_match(headers)? {
         Condition::None => Expected::OneOf(Vec::new()),

@@ -1,11 +1,11 @@
 //! The one place where the domain's errors become problems.
 //!
-//! Those that a program may want to tell apart have a `type` of their own: a reference into the OpenAPI document, where
-//! their members are described.
+//! Those that a program may want to tell apart have a `type` of their own: a reference into the OpenAPI
+//! document, where their members are described.
 
 use catalog_domain::Error;
 use catalog_domain::port::StoreError;
-use catalog_domain::violation::Invalid;
+use catalog_domain::violation::{Invalid, Violation};
 use rest::Problem;
 use serde_json::{Value, json};
 
@@ -78,6 +78,6 @@ pub(super) fn bad_query(invalid: &Invalid) -> Problem {
 }
 
 fn places(invalid: &Invalid, member: &str) -> Value {
-    let place = |violation: &catalog_domain::violation::Violation| json!({ "detail": violation.detail, member: violation.pointer });
+    let place = |at: &Violation| json!({ "detail": at.detail, member: at.pointer });
     invalid.violations().iter().map(place).collect()
 }

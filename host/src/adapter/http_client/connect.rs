@@ -195,8 +195,8 @@ impl Shared {
 }
 
 fn no_roots() -> HttpClientError {
-    let reason = "this system has no certificate authorities: install its `ca-certificates`, or name a file of \
-                  in SSL_CERT_FILE, and start the host again";
+    let reason = "this system has no certificate authorities: install its `ca-certificates`, or name a \
+                  file of them in SSL_CERT_FILE, and start the host again";
     HttpClientError::TlsCertificate {
         reason: String::from(reason),
     }

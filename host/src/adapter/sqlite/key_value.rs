@@ -12,7 +12,8 @@ use futures::future::{BoxFuture, FutureExt as _};
 use rusqlite::{Connection, OptionalExtension as _};
 use std::sync::Arc;
 
-/// Made when a file is first opened. With row ids, so that walking the keys does not walk the values.
+/// Made when a file is first opened. With row ids, so that walking the keys does not walk the values, and
+/// strict, so that another program at the same file can put no other types there.
 pub(super) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS midplane_key_value \
      (key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) STRICT";
 

@@ -197,7 +197,6 @@ fn set_up(
                 authorize(&context, &watching)
             }))?;
         }
-        // STRICT, so that a program that opens the file beside us cannot put other types here.
         Author::Host => connection.execute_batch(super::key_value::SCHEMA)?,
     }
     let watching = Arc::clone(control);

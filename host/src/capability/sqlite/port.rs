@@ -1,8 +1,9 @@
 //! What the SQLite capability asks of the world outside: a database of one label, already bound to its owner, and
 //! connections to it that behave as SQLite connections do (transactions included).
 //!
-//! Whether a guest may use a label is decided before a database is reached. Every adapter bounds what a statement may
-//! return, take and hold, refuses statements that reach outside the database, and rolls back what a dropped connection left open.
+//! Whether a guest may use a label is decided before a database is reached. Every adapter bounds what a statement
+//! may return, take and hold, refuses statements that reach outside the database, and rolls back what a dropped
+//! connection left open.
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;

@@ -207,16 +207,18 @@ impl<'p> Shell<'p> {
             .stderr(writer);
         command.process_group(0).kill_on_drop(true);
         for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            let is_outer = OUTER_CARGO.contains(&text.as_ref())
-                || OUTER_CARGO_PREFIXES.iter().any(|prefix| text.starts_with(prefix));
-            if is_outer {
+            if is_outer_cargo(&name.to_string_lossy()) {
                 command.env_remove(&name);
             }
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         Ok(command)
     }
+}
+
+/// Whether an outer Cargo sets the variable for what it runs. What users set for Cargo itself is kept.
+fn is_outer_cargo(name: &str) -> bool {
+    OUTER_CARGO.contains(&name) || OUTER_CARGO_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Waits until the watch holds `true`; for ever if it never will.
@@ -278,5 +280,46 @@ impl Drop for Group {
         if !self.ended {
             self.signal(Signal::KILL);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_of_an_outer_cargo_are_told_from_settings_of_the_user() {
+        for name in [
+            "CARGO",
+            "CARGO_MANIFEST_DIR",
+            "CARGO_PKG_VERSION_MAJOR",
+            "CARGO_BIN_EXE_midplane",
+        ] {
+            assert!(is_outer_cargo(name), "{name}");
+        }
+        for name in [
+            "CARGO_HOME",
+            "CARGO_TARGET_DIR",
+            "CARGO_NET_OFFLINE",
+            "RUSTUP_TOOLCHAIN",
+            "RUSTFLAGS",
+            "PATH",
+        ] {
+            assert!(!is_outer_cargo(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn lines_are_taken_whole_and_endless_ones_are_broken() {
+        let mut pending = b"one\ntwo\nthr".to_vec();
+        let mut lines = Vec::new();
+        take_lines(&mut pending, |line| lines.push(line.to_vec()));
+        assert_eq!(lines, [b"one\n".to_vec(), b"two\n".to_vec()]);
+        assert_eq!(pending, b"thr");
+
+        let mut pending = vec![b'x'; MAX_LINE];
+        let mut lengths = Vec::new();
+        take_lines(&mut pending, |line| lengths.push(line.len()));
+        assert_eq!((lengths, pending), (vec![MAX_LINE], Vec::new()));
     }
 }

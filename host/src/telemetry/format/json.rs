@@ -1,5 +1,5 @@
-//! One JSON object a line: `timestamp` (RFC 3339, UTC, milliseconds), `level`, `target`, `message`, then the fields,
-//! flat. A field that bears one of those four names is written with `_` behind it.
+//! One JSON object a line: `timestamp` (RFC 3339, UTC, milliseconds), `level`, `target`, `message`, then the
+//! fields, flat. A field that bears one of those four names is written with `_` behind it.
 
 use std::fmt::Write;
 

@@ -25,8 +25,8 @@ impl Timestamp {
     /// Times before 1970 count as 1970.
     pub(super) fn of(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        // The Gregorian calendar in eras of 400 years that begin on the first of March of year 0, so that the leap
-        // day is the last of a year.
+        // The Gregorian calendar in eras of 400 years that begin on the first of March of year 0, so that the
+        // leap day is the last of a year.
         let days = since.as_secs() / 86_400 + 719_468;
         let (era, day) = (days / 146_097, days % 146_097);
         let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;

@@ -1,4 +1,5 @@
-//! Writes the figures in the order of the table in [`metrics`](super). Here stand the names, types and labels.
+//! Writes the figures in the order of the table in [`metrics`](super). Here stand the names, types and
+//! labels.
 
 use std::{
     fmt,

@@ -5,7 +5,8 @@ use std::{
     time::Duration,
 };
 
-/// Upper bounds in nanoseconds, from a warm hello (100 µs) to the longest wait that a default limit allows (30 s).
+/// Upper bounds in nanoseconds, from a warm hello (100 µs) to the longest wait that a default limit allows
+/// (30 s).
 const BOUNDS: [u64; 17] = [
     100_000,
     250_000,

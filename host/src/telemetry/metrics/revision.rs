@@ -1,5 +1,5 @@
-//! The figures of one revision: atomics that the request path reaches without a lookup, and guards that count down
-//! what they counted up, however a request or an instance ends.
+//! The figures of one revision: atomics that the request path reaches without a lookup, and guards that count
+//! down what they counted up, however a request or an instance ends.
 
 use std::{
     sync::{

@@ -177,3 +177,12 @@ fn what_is_no_token_is_malformed() {
         assert!(matches!(error, TokenError::Malformed(_)), "{text}: {error:?}");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_is_taken_for_a_token(text in "\\PC*|[A-Za-z0-9_.-]{0,200}", other in "\\PC*", claims in "\\PC*") {
+        proptest::prop_assert!(check(&text, NOW).is_err());
+        proptest::prop_assert!(check(&forge(&key(1), &other, &claims), NOW).is_err());
+        proptest::prop_assert!(check(&forge(&key(1), &header("EdDSA"), &claims), NOW).is_err());
+    }
+}

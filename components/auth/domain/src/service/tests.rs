@@ -16,10 +16,6 @@ fn auth() -> Auth<Memory, StoppedClock, Counting> {
     }
 }
 
-fn auth_elsewhere() -> Auth<Memory, StoppedClock, Counting> {
-    auth()
-}
-
 fn client(number: u8) -> Client {
     Client::from_peer(Some(&format!("192.0.2.{number}:4711")))
 }
@@ -270,12 +266,12 @@ fn a_token_outlives_the_rotation_of_its_key() {
 
 #[test]
 fn tokens_of_another_store_are_not_ours() {
-    let (auth, _) = registered();
-    let elsewhere = auth_elsewhere();
-    elsewhere.random.fill(&mut [0; 8]).unwrap();
+    let (ours, elsewhere) = (auth(), auth());
+    elsewhere.random.skip(1);
+    ready(ours.jwks()).unwrap();
     let grant = ready(elsewhere.register(EMAIL, PASSWORD, &client(1))).unwrap();
     assert_eq!(
-        ready(auth.me(&grant.access_token)).unwrap_err(),
+        ready(ours.me(&grant.access_token)).unwrap_err(),
         AuthError::Token(TokenError::UnknownKey)
     );
 }

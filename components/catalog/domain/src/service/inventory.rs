@@ -27,12 +27,12 @@ impl Reserved {
 }
 
 impl<S: Store, C: Clock, I: Ids> Catalog<S, C, I> {
-    /// Holds all lines, or none, for a time to live. Repeated with the same id and lines while they are held, it answers
-    /// what it answered first: the time does not begin anew.
+    /// Holds all lines, or none, for a time to live. Repeated with the same id and lines while they are held,
+    /// it answers what it answered first: the time does not begin anew.
     ///
     /// # Errors
-    /// [`Error::NoProduct`] and [`Error::Short`], with the first line that cannot be had; [`Error::Conflict`] when the id is
-    /// taken by a reservation of other lines or one that is no longer held; [`Error::Store`].
+    /// [`Error::NoProduct`] and [`Error::Short`], with the first line that cannot be had; [`Error::Conflict`]
+    /// when the id is taken by a reservation of other lines or one that is no longer held; [`Error::Store`].
     pub async fn reserve(&self, id: ReservationId, lines: Lines, ttl: Duration) -> Result<Reserved, Error> {
         let now = self.clock.now();
         let expires_at = now.whole_second_after(ttl);

@@ -28,7 +28,8 @@ impl<S: Store, C: Clock, I: Ids> Catalog<S, C, I> {
     /// Products as they stand, all at one moment, in the order of the ids. An id may be named twice.
     ///
     /// # Errors
-    /// [`Error::TooMany`] above 100 ids; [`Error::NoProduct`] with the first that is missing; [`Error::Store`].
+    /// [`Error::TooMany`] above 100 ids; [`Error::NoProduct`] with the first that is missing;
+    /// [`Error::Store`].
     pub async fn products<T: AsRef<str>>(&self, ids: &[T]) -> Result<Vec<Product>, Error> {
         if ids.len() > IDS_MAX {
             return Err(Error::TooMany(ids.len()));
@@ -80,7 +81,8 @@ impl<S: Store, C: Clock, I: Ids> Catalog<S, C, I> {
     /// Overwrites what is said about a product.
     ///
     /// # Errors
-    /// [`Error::NoProduct`]; [`Error::Changed`] when it is not as expected; [`Error::SkuTaken`]; [`Error::Store`].
+    /// [`Error::NoProduct`]; [`Error::Changed`] when it is not as expected; [`Error::SkuTaken`];
+    /// [`Error::Store`].
     pub async fn update(&self, id: &str, expected: &Expected, details: Details) -> Result<Product, Error> {
         let now = self.clock.now();
         let mut unit = self.store.begin().await?;
@@ -91,8 +93,8 @@ impl<S: Store, C: Clock, I: Ids> Catalog<S, C, I> {
     /// Removes a product.
     ///
     /// # Errors
-    /// [`Error::NoProduct`]; [`Error::Changed`] when it is not as expected; [`Error::Held`] while reservations hold some of
-    /// it; [`Error::Store`].
+    /// [`Error::NoProduct`]; [`Error::Changed`] when it is not as expected; [`Error::Held`] while
+    /// reservations hold some of it; [`Error::Store`].
     pub async fn delete(&self, id: &str, expected: &Expected) -> Result<(), Error> {
         let now = self.clock.now();
         let mut unit = self.store.begin().await?;

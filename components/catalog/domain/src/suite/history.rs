@@ -1,4 +1,5 @@
-//! Random histories of an inventory against a model: a table of numbers and states, written down from the answers alone.
+//! Random histories of an inventory against a model: a table of numbers and states, written down from the
+//! answers alone.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +14,8 @@ use super::{Bench, NOON, lines, rid};
 /// Plays a history: four bytes say what happens next. Every operation on a reservation is done twice.
 ///
 /// # Panics
-/// When stock or availability goes below zero, does not add up with what was answered, or an answer is not repeated.
+/// When stock or availability goes below zero, does not add up with what was answered, or an answer is not
+/// repeated.
 pub async fn history<S: Store>(store: S, steps: &[[u8; 4]]) {
     let bench = Bench::new(store);
     let mut products = Vec::new();

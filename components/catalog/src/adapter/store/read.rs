@@ -9,10 +9,11 @@ use catalog_domain::time::Timestamp;
 use crate::adapter::sql::{Connection, Row, Value};
 
 /// Products with what is held of them at `?1`, in the order that [`product`] reads.
-const PRODUCTS: &str = "SELECT p.id, p.sku, p.name, p.description, p.category, p.amount, p.currency, p.on_hand, \
-     p.created_at, p.updated_at, p.version, (\
-     SELECT coalesce(sum(l.quantity), 0) FROM catalog_reservation_lines l \
-     WHERE l.product_id = p.id AND l.held_until > ?1) AS held FROM catalog_products p";
+const PRODUCTS: &str = "SELECT p.id, p.sku, p.name, p.description, p.category, p.amount, p.currency,
+        p.on_hand, p.created_at, p.updated_at, p.version, (
+            SELECT coalesce(sum(l.quantity), 0) FROM catalog_reservation_lines l
+            WHERE l.product_id = p.id AND l.held_until > ?1
+        ) AS held FROM catalog_products p";
 
 /// `?2, ?3 …`, one for each product, and the values from `?1` on: the time and the products.
 pub(super) fn after_now(now: Timestamp, products: &[ProductId]) -> (String, Vec<Value>) {
@@ -125,8 +126,8 @@ pub(super) async fn reservation<C: Connection>(
     connection: &C,
     id: &ReservationId,
 ) -> Result<Option<Reservation>, StoreError> {
-    let statement = "SELECT r.state, r.expires_at, l.product_id, l.quantity FROM catalog_reservations r \
-                     JOIN catalog_reservation_lines l ON l.reservation_id = r.id WHERE r.id = ?1 ORDER BY l.position";
+    let statement = "SELECT r.state, r.expires_at, l.product_id, l.quantity FROM catalog_reservations r
+        JOIN catalog_reservation_lines l ON l.reservation_id = r.id WHERE r.id = ?1 ORDER BY l.position";
     let rows = connection.run(statement, vec![id.as_str().into()]).await?;
     let Some(first) = rows.first() else {
         return Ok(None);

@@ -171,8 +171,8 @@ fn a_database_of_the_future_is_refused() {
 #[test]
 fn every_table_carries_the_context() {
     let file = File::seeded();
-    let strangers = "SELECT count(*) FROM sqlite_master \
-                     WHERE name NOT LIKE 'catalog\\_%' ESCAPE '\\' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    let strangers = "SELECT count(*) FROM sqlite_master WHERE name NOT LIKE 'catalog\\_%' ESCAPE '\\'
+        AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
     assert_eq!(count(&file, strangers), 0);
     assert!(
         count(
@@ -210,7 +210,8 @@ fn no_query_walks_through_all_reservations() {
         "{old}"
     );
     let listing = plan(
-        "SELECT id FROM catalog_products p WHERE (p.amount, p.id) > (1, 'x') ORDER BY p.amount, p.id LIMIT 21",
+        "SELECT id FROM catalog_products p WHERE (p.amount, p.id) > (1, 'x')
+            ORDER BY p.amount, p.id LIMIT 21",
     );
     assert!(
         listing.contains("INDEX catalog_products_by_amount") && !listing.contains("B-TREE"),

@@ -44,7 +44,8 @@ macro_rules! sqlite_contract {
 pub(crate) use sqlite_contract;
 
 /// Counts to a number that takes far longer than any test runs.
-const ENDLESS: &str = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 100000000000) SELECT max(x) FROM c";
+const ENDLESS: &str = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c \
+     WHERE x < 100000000000) SELECT max(x) FROM c";
 
 /// Runs a statement without parameters within the default bounds.
 pub(crate) async fn run(connection: &Arc<dyn SqlConnection>, sql: &str) -> Result<QueryResult, SqlError> {

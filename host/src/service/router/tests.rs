@@ -139,6 +139,22 @@ fn a_dead_end_under_fixed_text_falls_back_to_names_and_wildcards() {
 }
 
 #[test]
+fn which_of_two_dotted_routes_wins_does_not_hang_on_others() {
+    for others in [&[][..], &["/"], &["/", "/..."], &["/b/c"]] {
+        for pair in [["/a.:x", "/:x.b"], ["/:x.b", "/a.:x"]] {
+            let routes = [&pair[..], others].concat();
+            assert_eq!(
+                router(&routes).route("/a.b").unwrap().pattern.raw(),
+                "/a.:x",
+                "{routes:?}"
+            );
+        }
+    }
+    let router = router(&["/:x/a.:y/...", "/:x.b/..."]);
+    assert_eq!(*router.route("/.b/a.c").unwrap().target, 1);
+}
+
+#[test]
 fn the_longest_route_and_a_very_long_path_are_fine() {
     let deepest = format!("/:a{}", "/b".repeat(510));
     let router = router(&[&deepest, "/..."]);

@@ -1,0 +1,340 @@
+//! `midplane up`: serve an app until a signal comes.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::{AppArgs, Failure, build, warn};
+use crate::adapter::variables::parse_variable_argument;
+use crate::host::runtime_config::RuntimeConfig;
+use crate::host::{Host, Options, Step};
+use crate::manifest::{App, TriggerRoute, TriggerTarget};
+use crate::shutdown::Tasks;
+use crate::telemetry::DroppedLines;
+
+/// Serve an app until it is interrupted.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  midplane up                                    serve ./spin.toml on http://127.0.0.1:3000
+  midplane up --build                            build the components first
+  midplane up -f shop/spin.toml --listen :8080   another manifest, every address, port 8080
+  midplane up --variable admin_password=@pw.txt  give a variable its value, here from a file
+  midplane up --format json --listen 127.0.0.1:0 for scripts: a free port, and what is served as one JSON object
+
+Ctrl-C (or SIGTERM) stops: no new connections, requests finish for at most --drain-timeout, exit code 0.
+A second one ends at once.")]
+pub(super) struct Up {
+    #[command(flatten)]
+    app: AppArgs,
+    /// Run the components' build commands first.
+    #[arg(long)]
+    build: bool,
+    /// Where to serve the app; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000", value_parser = address)]
+    listen: SocketAddr,
+    /// Where to answer /ready and /metrics; `off` for nowhere.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3001", value_parser = admin_address)]
+    admin: AdminAddress,
+    /// Where data, keys and compiled code are kept [default: .midplane beside the manifest].
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Where compiled code is kept, if not in the state directory.
+    #[arg(long, value_name = "DIR", env = "MIDPLANE_CACHE_DIR", hide_env_values = true)]
+    cache_dir: Option<PathBuf>,
+    /// Settings of the host: providers of variables, places of data, networks (Spin's format).
+    #[arg(long, value_name = "FILE")]
+    runtime_config_file: Option<PathBuf>,
+    /// Give a variable of the app a value; @FILE takes it from a file. May be given more than once.
+    #[arg(long = "variable", value_name = "NAME=VALUE")]
+    variables: Vec<String>,
+    /// Set an environment variable in every component. May be given more than once.
+    #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = environment)]
+    env: Vec<(String, String)>,
+    /// How to print what is served.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+    /// How long requests may take to finish once the host is asked to stop, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    drain_timeout: Duration,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Lines for people.
+    #[default]
+    Plain,
+    /// One JSON object.
+    Json,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum AdminAddress {
+    At(SocketAddr),
+    Off,
+}
+
+impl Up {
+    pub(super) async fn run(self, quiet: bool, dropped: DroppedLines) -> Result<(), Failure> {
+        let app = crate::manifest::load(&self.app.from)?;
+        warn(&app);
+        if self.build {
+            build::build(&app, None, &mut std::io::stderr()).await?;
+        }
+        let runtime_config = match &self.runtime_config_file {
+            None => RuntimeConfig::default(),
+            Some(file) => RuntimeConfig::load(file).map_err(anyhow::Error::from)?,
+        };
+        let mut variables = BTreeMap::new();
+        for argument in &self.variables {
+            let (name, value) = parse_variable_argument(argument)?;
+            variables.insert(name, value);
+        }
+        let tasks = Tasks::new();
+        // From here on a signal stops in order, also while services are prepared.
+        tasks.drain_on_signal().context("cannot listen for signals")?;
+        let options = Options {
+            listen: self.listen,
+            admin: match self.admin {
+                AdminAddress::At(address) => Some(address),
+                AdminAddress::Off => None,
+            },
+            state_dir: self.state_dir,
+            cache_dir: self.cache_dir,
+            runtime_config,
+            variables,
+            environment: self.env.into_iter().collect(),
+            dropped_lines: Some(dropped),
+        };
+        let progress = |step: Step| {
+            if !quiet {
+                report(&step);
+            }
+        };
+        // Cancel-safe: a start that is given up leaves no half-written file.
+        let host = tokio::select! {
+            biased;
+            started = Host::start(&app, options, tasks.clone(), &progress) => started?,
+            () = tasks.draining() => return Ok(()),
+        };
+        let served = Served::new(&app, &host);
+        let text = match self.format {
+            Format::Plain => served.plain(quiet),
+            Format::Json => served.json()?,
+        };
+        let mut stdout = std::io::stdout().lock();
+        // Whoever started the host may not read what it prints; it serves all the same.
+        let _unread = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+        drop(stdout);
+
+        tasks.draining().await;
+        tracing::info!(at_most = ?self.drain_timeout, "stopping: requests may finish");
+        let outcome = host.stop(self.drain_timeout).await;
+        let count = |tasks: &[crate::shutdown::TaskCount]| tasks.iter().map(|task| task.count).sum::<usize>();
+        if outcome.is_clean() {
+            tracing::info!("stopped");
+        } else {
+            tracing::warn!(
+                aborted = count(&outcome.aborted),
+                stuck = count(&outcome.stuck),
+                "stopped, with work cut off at the end of the drain"
+            );
+        }
+        Ok(())
+    }
+}
+
+fn report(step: &Step) {
+    match step {
+        Step::Begins { .. } => {}
+        Step::Prepared(summary) => match summary.compiled {
+            Some(took) => {
+                tracing::info!(service = summary.service.as_str(), revision = %summary.revision, "compiled in {took:.1?}");
+            }
+            None => {
+                tracing::info!(service = summary.service.as_str(), revision = %summary.revision, "loaded from the cache");
+            }
+        },
+    }
+}
+
+/// What is served, to be printed.
+#[derive(Serialize)]
+struct Served {
+    base_url: String,
+    admin_url: Option<String>,
+    app: String,
+    state_dir: PathBuf,
+    routes: Vec<Route>,
+    services: Vec<Service>,
+}
+
+#[derive(Serialize)]
+struct Route {
+    route: String,
+    url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
+    wildcard: bool,
+}
+
+#[derive(Serialize)]
+struct Service {
+    service: String,
+    revision: String,
+    compiled: bool,
+    data: Vec<Data>,
+}
+
+#[derive(Serialize)]
+struct Data {
+    kind: &'static str,
+    label: String,
+    path: PathBuf,
+}
+
+impl Served {
+    fn new(app: &App, host: &Host) -> Self {
+        let base_url = format!("http://{}", host.address());
+        let routes = app
+            .triggers
+            .iter()
+            .filter_map(|trigger| {
+                let TriggerRoute::Path(pattern) = &trigger.route else { return None };
+                Some(Route {
+                    route: pattern.raw().to_owned(),
+                    url: format!("{base_url}{}", pattern.component_route()),
+                    service: match &trigger.target {
+                        TriggerTarget::Service(service) => Some(service.to_string()),
+                        TriggerTarget::Static(_) => None,
+                    },
+                    wildcard: pattern.is_wildcard(),
+                })
+            })
+            .collect();
+        let services = host
+            .services()
+            .iter()
+            .map(|summary| Service {
+                service: summary.service.to_string(),
+                revision: summary.revision.to_string(),
+                compiled: summary.compiled.is_some(),
+                data: summary
+                    .data
+                    .iter()
+                    .map(|place| Data {
+                        kind: place.kind,
+                        label: place.label.to_string(),
+                        path: place.path.clone(),
+                    })
+                    .collect(),
+            })
+            .collect();
+        Self {
+            base_url,
+            admin_url: host.admin().map(|address| format!("http://{address}")),
+            app: app.name.to_string(),
+            state_dir: host.state_dir().path().to_owned(),
+            routes,
+            services,
+        }
+    }
+
+    fn plain(&self, quiet: bool) -> String {
+        let mut text = format!("Serving {}\n", self.base_url);
+        if quiet {
+            return text;
+        }
+        let mut line = |line: std::fmt::Arguments<'_>| {
+            let _infallible = text.write_fmt(line);
+            text.push('\n');
+        };
+        if !self.routes.is_empty() {
+            line(format_args!("Available Routes:"));
+        }
+        for route in &self.routes {
+            let wildcard = if route.wildcard { " (wildcard)" } else { "" };
+            let who = route.service.as_deref().unwrap_or("static response");
+            line(format_args!("  {who}: {}{wildcard}", route.url));
+        }
+        if self.services.iter().any(|service| !service.data.is_empty()) {
+            line(format_args!("Data:"));
+        }
+        for service in &self.services {
+            for data in &service.data {
+                line(format_args!("  {}: {} `{}` in {}", service.service, data.kind, data.label, data.path.display()));
+            }
+        }
+        if let Some(admin) = &self.admin_url {
+            line(format_args!("Admin: {admin}/ready and {admin}/metrics"));
+        }
+        text
+    }
+
+    fn json(&self) -> anyhow::Result<String> {
+        let mut text = serde_json::to_string(self).context("cannot print what is served")?;
+        text.push('\n');
+        Ok(text)
+    }
+}
+
+/// `HOST:PORT`, where an empty host is every address.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let every = text.strip_prefix(':').map(|port| format!("0.0.0.0:{port}"));
+    let text = every.as_deref().unwrap_or(text);
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let resolved = text.to_socket_addrs().map_err(|error| {
+        format!("not an address with a port, such as 127.0.0.1:3000 or localhost:0 ({error})")
+    })?;
+    resolved.into_iter().next().ok_or_else(|| "the name has no address".to_owned())
+}
+
+fn admin_address(text: &str) -> Result<AdminAddress, String> {
+    match text {
+        "off" => Ok(AdminAddress::Off),
+        text => address(text).map(AdminAddress::At),
+    }
+}
+
+fn environment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_people_write_them() {
+        assert_eq!(address("127.0.0.1:80"), Ok(([127, 0, 0, 1], 80).into()));
+        assert_eq!(address(":8080"), Ok(([0, 0, 0, 0], 8080).into()));
+        assert!(address("[::1]:0").is_ok());
+        for bad in ["", "3000", "127.0.0.1", "127.0.0.1:99999", "a b:1"] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn environment_variables_need_a_name() {
+        assert_eq!(environment("A=b=c"), Ok(("A".into(), "b=c".into())));
+        assert!(environment("=x").is_err());
+        assert!(environment("A").is_err());
+    }
+}

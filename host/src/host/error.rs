@@ -1,0 +1,180 @@
+//! Why a host does not start.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::adapter::files::FilesError;
+use crate::adapter::http_client::TlsSetupError;
+use crate::adapter::sqlite::SqliteDataError;
+use crate::adapter::variables::VariablesError;
+use crate::engine::{self, CompileError};
+use crate::manifest::{Location, UnresolvedVariable};
+use crate::model::ServiceName;
+use crate::model::outbound_host::AllowedHostError;
+
+/// Why a host does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The flag that chooses another.
+        flag: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The state directory cannot be used.
+    #[error("cannot use the state directory {}", path.display())]
+    StateDir {
+        /// Where it is.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another host has the state directory.
+    #[error("the state directory {} is in use by another host{}", path.display(), holder(pid.as_deref()))]
+    Locked {
+        /// Where it is.
+        path: PathBuf,
+        /// The process that holds it, if it could be read.
+        pid: Option<String>,
+    },
+    /// The engines cannot be set up.
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+    /// The HTTP client cannot be set up.
+    #[error("cannot set up the HTTP client")]
+    HttpClient(#[from] TlsSetupError),
+    /// A variable has no value.
+    #[error(transparent)]
+    Variables(#[from] VariablesError),
+    /// A template names a variable that has no value.
+    #[error("service `{service}`: a template in its manifest entry")]
+    Unresolved {
+        /// The service.
+        service: ServiceName,
+        /// Which variable.
+        source: UnresolvedVariable,
+    },
+    /// An allowed host is none.
+    #[error("{location}: {source}")]
+    AllowedHost {
+        /// Where it stands in the manifest.
+        location: Location,
+        /// What is wrong with it.
+        source: AllowedHostError,
+    },
+    /// An allowed host is made of a secret.
+    #[error("{location}: an allowed host is made of a secret variable, but hosts are shown in messages and logs")]
+    SecretHost {
+        /// Where it stands in the manifest.
+        location: Location,
+    },
+    /// A database cannot be bound to its file.
+    #[error("service `{service}`: the data label `{label}`")]
+    Data {
+        /// The service.
+        service: ServiceName,
+        /// The label.
+        label: String,
+        /// Why not.
+        source: SqliteDataError,
+    },
+    /// The files of a service cannot be staged.
+    #[error("service `{service}`: its files")]
+    Files {
+        /// The service.
+        service: ServiceName,
+        /// Why not.
+        source: FilesError,
+    },
+    /// A component file cannot be read.
+    #[error("service `{service}`: cannot read its component {}", path.display())]
+    ReadComponent {
+        /// The service.
+        service: ServiceName,
+        /// The file.
+        path: PathBuf,
+        /// Whether the manifest says how to build it.
+        buildable: bool,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A component cannot be run.
+    #[error("service `{service}`: its component {} cannot be run", path.display())]
+    Compile {
+        /// The service.
+        service: ServiceName,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: CompileError,
+    },
+    /// The task that prepares a service was lost.
+    #[error("service `{service}`: preparing it was cut short")]
+    Interrupted {
+        /// The service.
+        service: ServiceName,
+    },
+    /// A route leads to a service that answers no HTTP.
+    #[error("{location}: service `{service}` exports no HTTP handler, so no trigger can lead to it")]
+    NoHandler {
+        /// The service.
+        service: ServiceName,
+        /// The trigger.
+        location: Location,
+    },
+}
+
+fn holder(pid: Option<&str>) -> String {
+    pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+}
+
+impl Error {
+    /// What its reader can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Bind { address, flag, source } => Some(match source.kind() {
+                io::ErrorKind::AddrInUse => format!(
+                    "another program listens there; choose another address, for example `{flag} {}:0` for a free port",
+                    address.ip()
+                ),
+                io::ErrorKind::PermissionDenied => {
+                    format!("ports below 1024 need a privilege; try `{flag} {}:8080`", address.ip())
+                }
+                _ => format!("`{flag}` takes an address of this machine and a port"),
+            }),
+            Self::StateDir { .. } => {
+                Some("name a directory that this user can write with `--state-dir`".into())
+            }
+            Self::Locked { .. } => {
+                Some("stop the other host first, or give this one its own `--state-dir`".into())
+            }
+            Self::Variables(error) => error.hint(),
+            Self::ReadComponent { buildable: true, source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("build it first: `midplane up --build`, or `midplane build`".into())
+            }
+            Self::ReadComponent { .. } => Some("check `source` in the manifest".into()),
+            Self::Compile { source, .. } => source.hint(),
+            Self::Files { source, .. } => source.hint(),
+            Self::Engine(engine::Error::Setup { .. }) => Some(
+                "each pool slot reserves 4 GiB of address space; try fewer: `max_instances` under `[midplane]` in the \
+                 runtime configuration file, and see `ulimit -v`"
+                    .into(),
+            ),
+            Self::NoHandler { .. } => {
+                Some("export `wasi:http/incoming-handler@0.2` or `wasi:http/handler@0.3`, or remove the trigger".into())
+            }
+            Self::Engine(_)
+            | Self::HttpClient(_)
+            | Self::AllowedHost { .. }
+            | Self::SecretHost { .. }
+            | Self::Unresolved { .. }
+            | Self::Data { .. }
+            | Self::Interrupted { .. } => None,
+        }
+    }
+}

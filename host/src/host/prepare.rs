@@ -1,0 +1,377 @@
+//! From the services of a manifest to revisions that can be published.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::runtime_config::{KeyValueBackend, RuntimeConfig, SqliteBackend};
+use super::{Error, Options, StateDir};
+use crate::adapter::blocking::{Blocking, BlockingSettings};
+use crate::adapter::files::{self, Staged};
+use crate::adapter::http_client::{self, PooledClient, Spawner};
+use crate::adapter::sqlite::{Kind, Scope, SqliteData, location};
+use crate::adapter::variables::{self, ResolvedVariables};
+use crate::capability::key_value::KeyValue;
+use crate::capability::key_value::port::KeyValueStore;
+use crate::capability::outbound_http::{HttpClient, OutboundHttp};
+use crate::capability::sqlite::Sqlite;
+use crate::capability::sqlite::port::{Bounds, Database};
+use crate::capability::variables::Variables;
+use crate::capability::Grants;
+use crate::engine::{self, Code, Engines, Origin, Program, Reuse};
+use crate::manifest::{App, Service, UnresolvedVariable};
+use crate::model::outbound_host::AllowedHosts;
+use crate::model::{DataScope, Label, Limits, RevisionId, ServiceName};
+use crate::service::{Identity, Revision};
+use crate::shutdown::Tasks;
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::CacheLookup;
+
+/// How long closing data may take.
+const CLOSE: Duration = Duration::from_secs(5);
+
+/// Something that happened while services are prepared.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// A component is read and, unless the cache has it, compiled.
+    Begins {
+        /// The service.
+        service: ServiceName,
+        /// The size of its component in bytes.
+        bytes: usize,
+    },
+    /// A service is ready to be published.
+    Prepared(ServiceSummary),
+}
+
+/// What `up` tells about a service.
+#[derive(Debug, Clone)]
+pub struct ServiceSummary {
+    /// The service.
+    pub service: ServiceName,
+    /// Its revision.
+    pub revision: RevisionId,
+    /// How long compiling took; `None` when the cache had it.
+    pub compiled: Option<Duration>,
+    /// Where its data is.
+    pub data: Vec<DataPlace>,
+}
+
+/// Where the data behind one label is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataPlace {
+    /// `sqlite` or `key-value`.
+    pub kind: &'static str,
+    /// The label in the manifest.
+    pub label: Label,
+    /// The file, which is made when it is first used.
+    pub path: PathBuf,
+}
+
+/// Everything that services are prepared with.
+pub(super) struct Preparing {
+    engines: Arc<Engines>,
+    blocking: Blocking,
+    sqlite: Arc<SqliteData>,
+    client: Arc<dyn HttpClient>,
+    variables: ResolvedVariables,
+    metrics: Metrics,
+    tasks: Tasks,
+    state_dir: PathBuf,
+    files: PathBuf,
+    key: [u8; 32],
+}
+
+impl Preparing {
+    pub(super) fn new(
+        app: &App,
+        options: &Options,
+        state_dir: &StateDir,
+        metrics: Metrics,
+        tasks: Tasks,
+    ) -> Result<Self, Error> {
+        let config = &options.runtime_config;
+        let variables = variables::resolve(app, &options.variables, &config.variables_providers, |name| {
+            std::env::var(name).ok()
+        })?;
+        warn_of_unused_labels(app, config);
+        let engines = Engines::new(engine_settings(config), state_dir.cache())?;
+        let blocking = Blocking::new(BlockingSettings::default());
+        let sqlite = Arc::new(SqliteData::new(config.midplane.sqlite.clone(), blocking.clone()));
+        let client = Arc::new(http_client(config, &tasks)?);
+        Ok(Self {
+            engines,
+            blocking,
+            sqlite,
+            client,
+            variables,
+            metrics,
+            tasks,
+            state_dir: state_dir.path().to_owned(),
+            files: state_dir.files(),
+            key: state_dir.key(),
+        })
+    }
+
+    /// Prepares all services of `app`, in parallel, and gives back the revisions and what there is to tell of them.
+    pub(super) async fn services(
+        &self,
+        app: &App,
+        options: &Options,
+        progress: &(dyn Fn(Step) + Send + Sync),
+    ) -> Result<(BTreeMap<ServiceName, Arc<Revision>>, Vec<ServiceSummary>), Error> {
+        let mut compiling = Vec::new();
+        for service in app.services.values() {
+            let bytes = std::fs::read(&service.source).map_err(|source| Error::ReadComponent {
+                service: service.name.clone(),
+                path: service.source.clone(),
+                buildable: service.build.is_some(),
+                source,
+            })?;
+            progress(Step::Begins { service: service.name.clone(), bytes: bytes.len() });
+            let engines = self.engines.clone();
+            let (dir, root, described) = (app.dir.clone(), self.files.clone(), service.clone());
+            let job = move || (engines.load(&bytes), files::stage(&dir, &described, &root));
+            compiling.push((service, self.tasks.blocking("prepare", job)));
+        }
+        let mut revisions = BTreeMap::new();
+        let mut summaries = Vec::new();
+        let mut staged_trees = BTreeSet::new();
+        for (service, prepared) in compiling {
+            let interrupted = |_| Error::Interrupted { service: service.name.clone() };
+            let (code, staged) = prepared.await.map_err(interrupted)?;
+            let code = code.map_err(|source| Error::Compile {
+                service: service.name.clone(),
+                path: service.source.clone(),
+                source,
+            })?;
+            let staged = staged.map_err(|source| Error::Files { service: service.name.clone(), source })?;
+            if let Some(staged) = &staged {
+                staged_trees.insert(staged.digest);
+                for warning in &staged.warnings {
+                    tracing::warn!(service = service.name.as_str(), "{warning}");
+                }
+            }
+            let (revision, summary) = self.revision(app, options, service, code, staged)?;
+            progress(Step::Prepared(summary.clone()));
+            summaries.push(summary);
+            revisions.insert(service.name.clone(), Arc::new(revision));
+        }
+        // We hold the lock of the state directory, so nobody else stages there.
+        if let Err(error) = files::sweep(&self.files, &staged_trees) {
+            tracing::warn!(error = %error, "files of earlier revisions could not be removed");
+        }
+        Ok((revisions, summaries))
+    }
+
+    fn revision(
+        &self,
+        app: &App,
+        options: &Options,
+        service: &Service,
+        code: Code,
+        staged: Option<Staged>,
+    ) -> Result<(Revision, ServiceSummary), Error> {
+        let config = &options.runtime_config;
+        let limits = limits(config);
+        let mut identity = Identity::of(&code.digest(), self.key);
+        identity.add("limits", format!("{limits:?}").as_bytes());
+
+        let values = self.variables.service_variables(service).map_err(|source| unresolved(service, source))?;
+        for (name, template) in &service.variables {
+            let Some(value) = values.get(name) else { continue };
+            if self.variables.is_secret(template) {
+                identity.add_secret("variable", name, value);
+            } else {
+                identity.add_value("variable", name, value.expose());
+            }
+        }
+        let mut environment = service.environment.clone();
+        environment.extend(options.environment.clone());
+        for (name, value) in &environment {
+            identity.add_value("environment", name, value);
+        }
+        if let Some(staged) = &staged {
+            identity.add("files", staged.digest.as_bytes());
+        }
+        let hosts = self.allowed_hosts(service, &mut identity)?;
+        let (key_value, sqlite, data) = self.data(app, config, service, &mut identity)?;
+
+        let id = identity.finish();
+        let compiled = match code.origin() {
+            Origin::Cached => None,
+            Origin::Compiled(took) => Some(took),
+        };
+        self.metrics.cache_lookup(if compiled.is_some() { CacheLookup::Miss } else { CacheLookup::Hit });
+        if let Some(took) = compiled {
+            self.metrics.compiled(took);
+        }
+        let metrics = self.metrics.revision(service.name.as_str(), &id.to_string());
+        let grants = Grants {
+            environment: environment.into_iter().collect(),
+            files: staged.map(|staged| staged.directory),
+            variables: Variables::new(values),
+            key_value,
+            sqlite,
+            outbound_http: OutboundHttp::new(hosts),
+            http_client: self.client.clone(),
+        };
+        let reuse = Reuse::default_for(&code);
+        let program = Program::new(
+            self.engines.clone(),
+            service.name.clone(),
+            id,
+            code,
+            reuse,
+            limits,
+            grants,
+            metrics.clone(),
+            self.tasks.clone(),
+        );
+        let summary = ServiceSummary { service: service.name.clone(), revision: id, compiled, data };
+        Ok((Revision::new(service.name.clone(), id, program, metrics), summary))
+    }
+
+    fn allowed_hosts(&self, service: &Service, identity: &mut Identity) -> Result<AllowedHosts, Error> {
+        let mut entries = Vec::new();
+        for host in &service.allowed_outbound_hosts {
+            if self.variables.is_secret(&host.template) {
+                // Denials and errors show hosts.
+                return Err(Error::SecretHost { location: host.location.clone() });
+            }
+            let entry = self
+                .variables
+                .resolve_template(&host.template)
+                .map_err(|source| unresolved(service, source))?;
+            // Each alone first, so that an error has its place.
+            AllowedHosts::parse([&entry])
+                .map_err(|source| Error::AllowedHost { location: host.location.clone(), source })?;
+            identity.add("allowed host", entry.as_bytes());
+            entries.push(entry);
+        }
+        let location = service.location.clone();
+        AllowedHosts::parse(&entries)
+            .map_err(|source| Error::AllowedHost { location, source })
+    }
+
+    fn data(
+        &self,
+        app: &App,
+        config: &RuntimeConfig,
+        service: &Service,
+        identity: &mut Identity,
+    ) -> Result<(KeyValue, Sqlite, Vec<DataPlace>), Error> {
+        identity.add("data", app.data.to_string().as_bytes());
+        let mut places = Vec::new();
+        let mut stores: BTreeMap<Label, Arc<dyn KeyValueStore>> = BTreeMap::new();
+        for label in &service.key_value_stores {
+            identity.add("key-value store", label.as_str().as_bytes());
+            let fixed = config.key_value_stores.get(label).map(|KeyValueBackend::Spin { path }| path.as_path());
+            let path = self.place(app, service, Kind::KeyValue, label, fixed);
+            let store = self.sqlite.key_value(&path).map_err(|source| data_error(service, label, source))?;
+            stores.insert(label.clone(), store);
+            places.push(DataPlace { kind: "key-value", label: label.clone(), path });
+        }
+        let mut databases: BTreeMap<Label, Arc<dyn Database>> = BTreeMap::new();
+        for label in &service.sqlite_databases {
+            identity.add("database", label.as_str().as_bytes());
+            let fixed = config.sqlite_databases.get(label).map(|SqliteBackend::Spin { path }| path.as_path());
+            let path = self.place(app, service, Kind::Sqlite, label, fixed);
+            let database = self.sqlite.database(&path).map_err(|source| data_error(service, label, source))?;
+            databases.insert(label.clone(), database);
+            places.push(DataPlace { kind: "sqlite", label: label.clone(), path });
+        }
+        let key_value = KeyValue::new(service.name.clone(), stores);
+        let sqlite = Sqlite::new(service.name.clone(), databases, Bounds::default());
+        Ok((key_value, sqlite, places))
+    }
+
+    /// A path of the runtime configuration is one file for everyone who has the label, as in Spin.
+    fn place(&self, app: &App, service: &Service, kind: Kind, label: &Label, fixed: Option<&Path>) -> PathBuf {
+        let scope = match app.data {
+            DataScope::App => Scope::App,
+            DataScope::PerService => Scope::Service(service.name.as_str()),
+        };
+        match fixed {
+            Some(path) => path.to_owned(),
+            None => location(&self.state_dir, app.name.as_str(), scope, kind, label.as_str()),
+        }
+    }
+
+    /// Closes the data. Nothing uses it any more.
+    pub(super) async fn close(self) {
+        let sqlite = self.sqlite.clone();
+        let blocking = self.blocking.clone();
+        let closed = tokio::task::spawn_blocking(move || {
+            sqlite.close();
+            blocking.close(CLOSE)
+        });
+        match closed.await {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!("data was still in use when the host stopped; it is safe in the write-ahead log"),
+            Err(error) => tracing::error!(error = %error, "closing the data failed"),
+        }
+    }
+}
+
+fn unresolved(service: &Service, source: UnresolvedVariable) -> Error {
+    Error::Unresolved { service: service.name.clone(), source }
+}
+
+fn data_error(
+    service: &Service,
+    label: &Label,
+    source: crate::adapter::sqlite::SqliteDataError,
+) -> Error {
+    Error::Data { service: service.name.clone(), label: label.to_string(), source }
+}
+
+/// A place for a label that no service has is mostly a typing error.
+fn warn_of_unused_labels(app: &App, config: &RuntimeConfig) {
+    let unused = |table: &str, label: &Label, used: bool| {
+        if !used {
+            tracing::warn!("[{table}.{label}] in the runtime configuration is for a label that no service has");
+        }
+    };
+    for label in config.key_value_stores.keys() {
+        let used = app.services.values().any(|service| service.key_value_stores.contains(label));
+        unused("key_value_store", label, used);
+    }
+    for label in config.sqlite_databases.keys() {
+        let used = app.services.values().any(|service| service.sqlite_databases.contains(label));
+        unused("sqlite_database", label, used);
+    }
+}
+
+fn limits(config: &RuntimeConfig) -> Limits {
+    let mut limits = Limits::default();
+    if let Some(memory) = config.max_instance_memory {
+        limits.instance_memory = memory;
+    }
+    limits
+}
+
+fn engine_settings(config: &RuntimeConfig) -> engine::Settings {
+    let limits = limits(config);
+    let default = engine::Settings::default();
+    engine::Settings {
+        max_instances: config.midplane.max_instances.unwrap_or(default.max_instances),
+        max_memory: limits.instance_memory,
+        max_table_elements: limits.table_elements,
+    }
+}
+
+fn http_client(config: &RuntimeConfig, tasks: &Tasks) -> Result<PooledClient, Error> {
+    let mut settings = http_client::Settings { blocked: config.block_networks.clone(), ..Default::default() };
+    if !config.outbound_http.connection_pooling {
+        settings.max_idle_per_host = 0;
+    }
+    if let Some(max_connections) = config.outbound_http.max_connections {
+        settings.max_connections = max_connections;
+    }
+    let tasks = tasks.clone();
+    // Dropping the handle detaches the task; the host ends it with all others.
+    let spawner = Spawner::new(move |task| drop(tasks.background("outbound", task)));
+    Ok(PooledClient::load(settings, spawner)?)
+}

@@ -1,0 +1,108 @@
+//! The directory of everything that outlives the process: data, compiled code, the key of revision identities.
+//!
+//! One host at a time: an exclusive lock on the file `lock` is held as long as the [`StateDir`] lives, and goes with the
+//! process however it ends.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::{Error, Options};
+use crate::manifest::App;
+
+/// Its name beside the manifest.
+const NAME: &str = ".midplane";
+
+/// An open, locked state directory.
+#[derive(Debug)]
+pub struct StateDir {
+    path: PathBuf,
+    cache: PathBuf,
+    key: [u8; 32],
+    _lock: File,
+}
+
+impl StateDir {
+    /// Opens (and makes, mode 0700) the state directory and locks it.
+    pub(super) fn open(app: &App, options: &Options) -> Result<Self, Error> {
+        let asked = options.state_dir.clone().or_else(|| options.runtime_config.state_dir.clone());
+        let path = asked.unwrap_or_else(|| app.dir.join(NAME));
+        let failed = |source| Error::StateDir { path: path.clone(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(failed)?;
+        let path = fs::canonicalize(&path).map_err(failed)?;
+        let failed = |source| Error::StateDir { path: path.clone(), source };
+        let lock = lock(&path)?;
+        let key = key(&path.join("identity.key")).map_err(failed)?;
+        let cache = options.cache_dir.clone().unwrap_or_else(|| path.join("cache"));
+        Ok(Self { path, cache, key, _lock: lock })
+    }
+
+    /// Where it is, absolute.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where compiled code is.
+    pub(super) fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// Where the files of services are staged.
+    pub(super) fn files(&self) -> PathBuf {
+        self.path.join("files")
+    }
+
+    /// The key that secrets enter a revision's identity with.
+    pub(super) fn key(&self) -> [u8; 32] {
+        self.key
+    }
+}
+
+fn lock(dir: &Path) -> Result<File, Error> {
+    let failed = |source| Error::StateDir { path: dir.to_owned(), source };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(dir.join("lock"))
+        .map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            let known = Read::by_ref(&mut file).take(32).read_to_string(&mut pid).is_ok();
+            let pid = known.then(|| pid.trim().to_owned()).filter(|pid| !pid.is_empty());
+            return Err(Error::Locked { path: dir.to_owned(), pid });
+        }
+        Err(TryLockError::Error(source)) => return Err(failed(source)),
+    }
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(failed)?;
+    Ok(file)
+}
+
+/// Reads the key, or makes it at the first start.
+fn key(path: &Path) -> io::Result<[u8; 32]> {
+    match fs::read(path) {
+        Ok(bytes) => bytes.try_into().map_err(|_| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged; delete it", path.display()))
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut key = [0; 32];
+            File::open("/dev/urandom")?.read_exact(&mut key)?;
+            let temporary = path.with_extension("tmp");
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            file.write_all(&key)?;
+            file.sync_all()?;
+            fs::rename(&temporary, path)?;
+            Ok(key)
+        }
+        Err(error) => Err(error),
+    }
+}
