@@ -3,7 +3,10 @@
 //! WASI's own bindings come from `wasmtime-wasi` and `wasmtime-wasi-http`. Nothing here decides anything: the modules of
 //! [`crate::capability`] implement these traits.
 
-#![expect(missing_docs, reason = "generated from the WIT packages, which carry the documentation")]
+#![expect(
+    missing_docs,
+    reason = "generated from the WIT packages, which carry the documentation"
+)]
 
 wasmtime::component::bindgen!({
     path: "../wit/host",

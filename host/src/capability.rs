@@ -26,8 +26,8 @@ pub struct Grants {
     pub key_value: key_value::KeyValue,
     /// Databases by label.
     pub sqlite: sqlite::Sqlite,
-    /// Where the guest may send requests.
-    pub outbound_http: outbound_http::OutboundHttp,
+    /// Where the guest may send requests, and what its sockets may reach.
+    pub outbound_http: Arc<outbound_http::OutboundHttp>,
     /// What sends them.
     pub http_client: Arc<dyn outbound_http::HttpClient>,
 }

@@ -16,7 +16,13 @@ mod up;
 
 /// A host for microservices that are WebAssembly components.
 #[derive(Debug, Parser)]
-#[command(name = "midplane", version, about, arg_required_else_help = true, max_term_width = 100)]
+#[command(
+    name = "midplane",
+    version,
+    about,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
 #[command(after_help = "\
 Examples:
   midplane up --build                 build the services of ./spin.toml and serve them on 127.0.0.1:3000
@@ -78,7 +84,13 @@ struct Build {
 #[derive(Debug, Args)]
 struct AppArgs {
     /// The manifest, or the directory that holds `spin.toml`.
-    #[arg(short, long = "from", visible_alias = "file", value_name = "PATH", default_value = ".")]
+    #[arg(
+        short,
+        long = "from",
+        visible_alias = "file",
+        value_name = "PATH",
+        default_value = "."
+    )]
     from: std::path::PathBuf,
 }
 
@@ -109,12 +121,23 @@ macro_rules! hinted {
 impl From<crate::manifest::Error> for Failure {
     fn from(error: crate::manifest::Error) -> Self {
         // A diagnostic shows its hint itself, below the line that it is about.
-        let hint = if matches!(error, crate::manifest::Error::Invalid(_)) { None } else { error.hint() };
-        Self { error: error.into(), hint }
+        let hint = if matches!(error, crate::manifest::Error::Invalid(_)) {
+            None
+        } else {
+            error.hint()
+        };
+        Self {
+            error: error.into(),
+            hint,
+        }
     }
 }
 
-hinted!(build::BuildError, crate::host::Error, crate::adapter::variables::VariablesError);
+hinted!(
+    build::BuildError,
+    crate::host::Error,
+    crate::adapter::variables::VariablesError
+);
 
 impl Failure {
     fn print(&self) {

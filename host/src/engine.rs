@@ -9,7 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use wasmtime::component::Linker;
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+};
 
 mod body;
 mod cache;
@@ -53,7 +55,11 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { max_instances: 1_000, max_memory: 128 * 1024 * 1024, max_table_elements: 100_000 }
+        Self {
+            max_instances: 1_000,
+            max_memory: 128 * 1024 * 1024,
+            max_table_elements: 100_000,
+        }
     }
 }
 
@@ -99,18 +105,30 @@ impl Engines {
         let concurrent = Half::new("concurrent", true, settings, cache)?;
         clock::start(vec![plain.engine.weak(), concurrent.engine.weak()]).map_err(Error::Thread)?;
         let reaper = Reaper::start().map_err(Error::Thread)?;
-        Ok(Arc::new(Self { plain, concurrent, reaper }))
+        Ok(Arc::new(Self {
+            plain,
+            concurrent,
+            reaper,
+        }))
     }
 }
 
 impl Half {
     fn new(name: &'static str, concurrent: bool, settings: Settings, cache: &Path) -> Result<Self, Error> {
-        let setup = |source| Error::Setup { engine: name, max_instances: settings.max_instances, source };
+        let setup = |source| Error::Setup {
+            engine: name,
+            max_instances: settings.max_instances,
+            source,
+        };
         let engine = Engine::new(&config(concurrent, settings)).map_err(setup)?;
         let mut linker = Linker::new(&engine);
         guest::link(&mut linker, concurrent).map_err(setup)?;
         let cache = Cache::open(cache, name, &engine)?;
-        Ok(Self { engine, linker, cache })
+        Ok(Self {
+            engine,
+            linker,
+            cache,
+        })
     }
 }
 
@@ -147,7 +165,8 @@ fn config(concurrent: bool, settings: Settings) -> Config {
 }
 
 fn swap_is_off() -> bool {
-    let off = std::fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().skip(1).all(str::is_empty));
+    let off =
+        std::fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().skip(1).all(str::is_empty));
     if !off {
         tracing::debug!("swap is (or may be) active: instances are reset without the page-map scan");
     }

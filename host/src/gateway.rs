@@ -70,6 +70,13 @@ impl Gateway {
         address: SocketAddr,
         info: bytes::Bytes,
     ) -> Arc<Self> {
-        Arc::new(Self { registry, metrics, tasks, settings, authority: address.to_string(), info })
+        Arc::new(Self {
+            registry,
+            metrics,
+            tasks,
+            settings,
+            authority: address.to_string(),
+            info,
+        })
     }
 }

@@ -88,7 +88,14 @@ impl Host {
                 let listener = bind(asked, "--admin").await?;
                 let bound = local_address(&listener, asked)?;
                 // It ends with the host: its task is of the background kind.
-                let _detached = admin::serve(listener, AdminState { ready: readiness, metrics: metrics.clone() }, &tasks);
+                let _detached = admin::serve(
+                    listener,
+                    AdminState {
+                        ready: readiness,
+                        metrics: metrics.clone(),
+                    },
+                    &tasks,
+                );
                 Some(bound)
             }
         };
@@ -111,7 +118,15 @@ impl Host {
         tasks.spawn("listener", gateway::serve(listener, gateway));
         tasks.background("idle instances", sweep(registry));
         ready.send_replace(Readiness::Ready);
-        Ok(Self { address, admin, ready, state_dir, prepared: preparing, services, tasks })
+        Ok(Self {
+            address,
+            admin,
+            ready,
+            state_dir,
+            prepared: preparing,
+            services,
+            tasks,
+        })
     }
 
     /// Where the app is served, with the real port.
@@ -145,11 +160,19 @@ impl Host {
 }
 
 async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| Error::Bind { address, flag, source })
+    TcpListener::bind(address).await.map_err(|source| Error::Bind {
+        address,
+        flag,
+        source,
+    })
 }
 
 fn local_address(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, Error> {
-    listener.local_addr().map_err(|source| Error::Bind { address: asked, flag: "--listen", source })
+    listener.local_addr().map_err(|source| Error::Bind {
+        address: asked,
+        flag: "--listen",
+        source,
+    })
 }
 
 fn routes(app: &App) -> Router<Target> {
@@ -178,7 +201,10 @@ fn check_handlers(app: &App, generation: &Generation) -> Result<(), Error> {
             && let Some(revision) = generation.revision(service)
             && !revision.program().has_handler()
         {
-            return Err(Error::NoHandler { service: service.clone(), location: trigger.location.clone() });
+            return Err(Error::NoHandler {
+                service: service.clone(),
+                location: trigger.location.clone(),
+            });
         }
     }
     Ok(())
@@ -210,8 +236,13 @@ fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum
-        && let Err(error) =
-            setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+        && let Err(error) = setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: limit.maximum,
+                maximum: limit.maximum,
+            },
+        )
     {
         tracing::debug!(error = %error, "the limit of open files stays as it is");
     }

@@ -1,8 +1,8 @@
 //! A host for microservices that are WebAssembly components.
 
 pub mod adapter;
-pub mod bindings;
 pub mod admin;
+pub mod bindings;
 pub mod capability;
 pub mod cli;
 pub mod engine;

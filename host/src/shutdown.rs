@@ -266,6 +266,15 @@ impl Inner {
     }
 }
 
+/// Runs `work` on Tokio's pool for blocking calls after everything else has ended, when [`Tasks`] starts nothing any more.
+/// `None` if it panicked.
+///
+/// # Panics
+/// Outside a Tokio runtime.
+pub async fn at_the_end<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
 /// Starts a named operating-system thread, which lives until `body` returns or the process ends. It belongs
 /// to no [`Tasks`]: what ends it is the caller's matter. The system shows 15 bytes of the name.
 ///

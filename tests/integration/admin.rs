@@ -120,6 +120,22 @@ async fn the_figures_are_open_metrics_with_bounded_labels() {
 }
 
 #[tokio::test]
+async fn connections_are_counted_while_they_are_open() {
+    let host = guests().await;
+    let open = async || host.metric("midplane_connections", &[]).await;
+    assert_eq!(open().await, Some(0.0));
+    let first = host.connect(Protocol::Http1).await;
+    let second = host.connect(Protocol::Http2).await;
+    first.get("/p2/hello").await;
+    second.get("/p3/hello").await;
+    assert_eq!(open().await, Some(2.0));
+    drop(first);
+    eventually("the first to be gone", async || open().await == Some(1.0)).await;
+    drop(second);
+    eventually("both to be gone", async || open().await == Some(0.0)).await;
+}
+
+#[tokio::test]
 async fn instances_and_memory_come_and_go_with_requests() {
     let host = guests().await;
     let connection = host.connect(Protocol::Http1).await;

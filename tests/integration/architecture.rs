@@ -330,8 +330,11 @@ fn every_source_has_the_form_of_the_house() {
     let folders = ["host/src", "components", "tests"];
     let faults: Vec<String> = folders
         .iter()
-        .flat_map(|folder| sources(folder))
-        .flat_map(|source| faults_of_form(&source))
+        .flat_map(|folder| sources(folder).into_iter().map(move |source| (folder, source)))
+        .flat_map(|(folder, source)| {
+            let faults = faults_of_form(&source);
+            faults.into_iter().map(move |fault| format!("{folder}/{fault}"))
+        })
         .collect();
     assert_none(&faults);
 }
@@ -449,7 +452,7 @@ fn every_file_that_the_page_names_is_there() {
     let page = page();
     let mut named = 0;
     for text in page.split('`').skip(1).step_by(2) {
-        let is_path = text.ends_with(".rs") && !text.contains([' ', '*', '<']);
+        let is_path = text.ends_with(".rs") && text != "mod.rs" && !text.contains([' ', '*', '<']);
         if is_path {
             named += 1;
             let found = ["host/src", "tests/integration", "."]

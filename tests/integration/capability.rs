@@ -1,6 +1,7 @@
 //! What guests may do beyond answering, and what they may not: every test runs for the WASI 0.2 and the WASI 0.3
 //! interfaces.
 
+mod disk;
 mod environment;
 mod file;
 mod key_value;

@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Builder, Finished, TestHost};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::harness::{Builder, Connection, Finished, Protocol, TestHost, program, soon};
 
 fn minimal() -> Builder {
     TestHost::builder().service("p2", "http-p2").route("/...", "p2")
@@ -75,7 +78,7 @@ async fn a_manifest_that_is_wrong_is_an_error_with_its_place_and_a_hint() {
 async fn a_manifest_that_is_no_text_is_an_error_with_its_place() {
     let manifest = b"spin_manifest_version = 2\n[application]\nname = \"caf\xe9\"\n";
     let failure = TestHost::builder().manifest(manifest).fail().await;
-    assert_says(&failure, &["spin.toml", "UTF-8", "byte 52"]);
+    assert_says(&failure, &["spin.toml", "UTF-8", "byte 51"]);
 }
 
 #[tokio::test]
@@ -272,6 +275,65 @@ async fn a_manifest_elsewhere_is_found_by_file_and_by_folder() {
         assert_eq!(host.get("/hello").await.text(), "hello\n");
         host.stop().await;
     }
+}
+
+#[tokio::test]
+async fn up_prints_for_people_what_it_serves() {
+    let app = TestHost::builder()
+        .service("web", "data-p2")
+        .grant("sqlite_databases = [\"default\"]")
+        .route("/shop/...", "web");
+    app.start().await.stop().await;
+    let mut command = program();
+    command.current_dir(app.folder());
+    command.args([
+        "up",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "off",
+        "--state-dir",
+        "state",
+    ]);
+    command.env("MIDPLANE_CACHE_DIR", app.cache());
+    let mut host = command.spawn().unwrap();
+    let mut said = BufReader::new(host.stdout.take().unwrap()).lines();
+    let mut lines = Vec::new();
+    soon("the host to say what it serves", async {
+        while let Some(line) = said.next_line().await.unwrap() {
+            lines.push(line);
+            if lines.iter().any(|line| line.contains("/shop"))
+                && lines.iter().any(|line| line.contains("state/"))
+            {
+                return;
+            }
+        }
+        panic!("the host ended: {lines:?}");
+    })
+    .await;
+    let url = lines
+        .iter()
+        .find_map(|line| line.strip_prefix("Serving "))
+        .expect("a line with the address");
+    let address = url
+        .trim()
+        .strip_prefix("http://")
+        .expect("a URL")
+        .parse()
+        .unwrap();
+    let health = Connection::open(address, Protocol::Http1)
+        .await
+        .get("/.well-known/spin/health")
+        .await;
+    assert_eq!(health.text(), "OK");
+    assert!(
+        lines.iter().all(|line| !line.contains('\x1b')),
+        "colours on a pipe: {lines:?}"
+    );
+    let id = Pid::from_raw(host.id().unwrap().try_into().unwrap()).unwrap();
+    kill_process(id, Signal::TERM).unwrap();
+    let status = soon("the host to end", host.wait()).await.unwrap();
+    assert_eq!(status.code(), Some(0));
 }
 
 #[tokio::test]

@@ -12,9 +12,9 @@ mod upstream;
 
 use std::time::Duration;
 
-pub use build::fixtures_folder;
+pub use build::{fixture, fixtures_folder};
 pub use client::{Answer, Connection, Protocol, empty, full, raw, streamed};
-pub use host::{Builder, Finished, TestHost};
+pub use host::{Builder, Finished, TestHost, program};
 pub use log::Line;
 pub use upstream::Upstream;
 

@@ -88,12 +88,45 @@ async fn all_lines_of_a_failing_request_share_its_id() {
         }
     }
     let ids: HashSet<_> = host
-        .lines()
+        .stop()
+        .await
         .iter()
         .filter(|line| line.message() == "request")
         .map(|line| line.field("request_id"))
         .collect();
     assert_eq!(ids.len(), 6, "every request has an id of its own");
+}
+
+#[tokio::test]
+async fn a_failure_down_a_chain_has_the_id_of_the_request_that_entered() {
+    let host = TestHost::builder()
+        .service("caller", "chain-caller")
+        .grant("allowed_outbound_hosts = [\"http://inner.spin.internal\"]")
+        .service("inner", "http-p2")
+        .route("/caller/...", "caller")
+        .tables("[[trigger.http]]\nroute = { private = true }\ncomponent = \"inner\"")
+        .arg("--access-log")
+        .start()
+        .await;
+    let answer = host.get("/caller/call/inner/panic").await;
+    assert_eq!(answer.status, 502, "{answer:?}");
+    assert!(!answer.text().contains("the fixture panics"), "{answer:?}");
+    let access = host
+        .wait_for_log("the access line", |line| {
+            line.field("path") == "/caller/call/inner/panic"
+        })
+        .await;
+    assert_eq!(access.field("service"), "caller", "{}", access.text());
+    let failure = host
+        .wait_for_log("the failure", |line| line.field("kind") == "panic")
+        .await;
+    assert_eq!(
+        (failure.field("service"), failure.field("request_id")),
+        ("inner".into(), access.field("request_id"))
+    );
+    let lines = host.stop().await;
+    let failures = lines.iter().filter(|line| !line.field("kind").is_empty()).count();
+    assert_eq!(failures, 1, "{lines:?}");
 }
 
 #[tokio::test]
@@ -129,6 +162,9 @@ async fn every_kind_of_failure_is_logged_once() {
         ("trap-after-head", "trap"),
         ("panic", "panic"),
         ("deep-recursion", "trap"),
+        ("hoard", "memory"),
+        ("exit/3", "exit"),
+        ("error", "no-response"),
     ];
     for guest in ["p2", "p3"] {
         for (behaviour, kind) in behaviours {
@@ -155,7 +191,8 @@ async fn every_kind_of_failure_is_logged_once() {
         .filter(|line| !line.field("kind").is_empty())
         .collect();
     let ids: HashSet<_> = failures.iter().map(|line| line.field("request_id")).collect();
-    assert_eq!((failures.len(), ids.len()), (8, 8), "{failures:?}");
+    let expected = 2 * behaviours.len();
+    assert_eq!((failures.len(), ids.len()), (expected, expected), "{failures:?}");
 }
 
 #[tokio::test]
@@ -179,6 +216,55 @@ async fn what_a_guest_prints_is_logged_line_by_line() {
         assert_eq!(printed.len(), 4, "{printed:?}");
         let stderr = host.wait_for_log("stderr", |line| of_guest(line, "stderr")).await;
         assert_eq!(stderr.message(), "first on stderr");
+    }
+}
+
+#[tokio::test]
+async fn a_guest_that_prints_without_measure_does_not_swell_the_log() {
+    const LINES: usize = 100_000;
+    let host = guests().start().await;
+    for guest in ["p2", "p3"] {
+        let answer = host.get(&format!("/{guest}/flood/{LINES}")).await;
+        assert_eq!(answer.status, 200);
+        host.get(&format!("/{guest}/stdout?text=after-the-flood")).await;
+        host.wait_for_log("what the next request prints", |line| {
+            line.field("service") == guest && line.message() == "after-the-flood"
+        })
+        .await;
+    }
+    let lines = host.stop().await;
+    for guest in ["p2", "p3"] {
+        let of_guest = |line: &&Line| line.field("service") == guest;
+        let printed = lines.iter().filter(of_guest).count();
+        assert!(
+            (100..LINES / 5).contains(&printed),
+            "{printed} lines of {guest} were logged"
+        );
+        let told = lines
+            .iter()
+            .filter(of_guest)
+            .any(|line| line.message().contains("more lines were dropped"));
+        assert!(told, "nobody learns that lines of {guest} are missing");
+    }
+}
+
+#[tokio::test]
+async fn quiet_leaves_warnings_and_errors() {
+    let host = guests().arg("--quiet").start().await;
+    for guest in ["p2", "p3"] {
+        host.get(&format!("/{guest}/stdout")).await;
+        host.get(&format!("/{guest}/trap-before-head")).await;
+    }
+    let lines = host.stop().await;
+    let failures = lines.iter().filter(|line| line.field("kind") == "trap").count();
+    assert_eq!(failures, 2, "{lines:?}");
+    for line in lines {
+        let level = line.field("level").to_lowercase();
+        assert!(
+            ["warn", "error"].contains(&&*level) || line.message() == "request",
+            "{}",
+            line.text()
+        );
     }
 }
 
@@ -227,6 +313,12 @@ async fn the_access_log_is_off_unless_asked_for_and_never_has_the_query() {
         (line.field("response_bytes"), line.field("protocol")),
         ("6".into(), "HTTP/1.1".into())
     );
+    host.post("/p3/upload-count", crate::harness::full("seven b"))
+        .await;
+    let upload = host
+        .wait_for_log("the access line", |line| line.field("path") == "/p3/upload-count")
+        .await;
+    assert_eq!(upload.field("request_bytes"), "7", "{}", upload.text());
     assert!(
         !line.field("duration_ms").is_empty() && !line.field("client").is_empty(),
         "{}",

@@ -2,12 +2,14 @@
 
 mod admin;
 mod architecture;
+mod build;
 mod capability;
 mod cli;
 mod harness;
 mod http;
 mod logging;
 mod readme;
+mod shop;
 mod shutdown;
 
 use std::fs;

@@ -1,7 +1,7 @@
 //! `README.md`, executed. What it shows is what happens:
 //!
-//! - a `console` block is typed into one shell per section, line by line: `$` begins a command, what follows up to the
-//!   next one is its whole output. `…` stands for any text within a line, a line of `…` alone for any number of lines.
+//! - `console` blocks are typed into one shell, one after another: `$` begins a command, what follows up to the next one
+//!   is its whole output. `…` stands for any text within a line, a line of `…` alone for any number of lines.
 //!   `cargo run --release --` is the host of this test's profile, and ports 3000 and 3001 are free ones;
 //! - a `toml` or `rust` block is the file that its first line names: the service of the page is built from them and
 //!   served, the Rust ones are the fixtures that other tests drive;
@@ -38,13 +38,14 @@ fn readme() -> String {
     fs::read_to_string(root().join("README.md")).expect("the page is there")
 }
 
-/// The block that is the file of this name.
+/// The block that is the file of this name, without the line that names it.
 fn file(blocks: &[Block], name: &str) -> String {
     let found = blocks.iter().find(|block| block.file_name() == Some(name));
-    found
-        .unwrap_or_else(|| panic!("README.md shows no {name}"))
+    let block = found.unwrap_or_else(|| panic!("README.md shows no {name}"));
+    block
         .text
-        .clone()
+        .split_once('\n')
+        .map_or_else(String::new, |(_, text)| text.to_owned())
 }
 
 /// A directory that looks like the repository to the commands of the page, with a state of its own.

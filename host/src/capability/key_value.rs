@@ -13,8 +13,8 @@ use futures::channel::oneshot;
 use futures::future::BoxFuture;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
-    Accessor, Destination, FutureReader, HasData, Resource, ResourceTable, StreamProducer, StreamReader, StreamResult,
-    VecBuffer,
+    Accessor, Destination, FutureReader, HasData, Resource, ResourceTable, StreamProducer, StreamReader,
+    StreamResult, VecBuffer,
 };
 
 use crate::bindings::resource::Store;
@@ -89,7 +89,10 @@ impl View<'_> {
         if *self.open >= MAX_OPEN {
             return Err(OpenError::TableFull);
         }
-        let handle = self.table.push(Store(Box::new(store))).map_err(|_full| OpenError::TableFull)?;
+        let handle = self
+            .table
+            .push(Store(Box::new(store)))
+            .map_err(|_full| OpenError::TableFull)?;
         *self.open += 1;
         Ok(handle)
     }
@@ -97,7 +100,9 @@ impl View<'_> {
     fn store(&self, handle: &Resource<Store>) -> wasmtime::Result<Arc<dyn KeyValueStore>> {
         let Store(payload) = self.table.get(handle)?;
         let store = payload.downcast_ref::<Arc<dyn KeyValueStore>>();
-        store.cloned().ok_or_else(|| wasmtime::format_err!("the handle is not one of a key-value store"))
+        store
+            .cloned()
+            .ok_or_else(|| wasmtime::format_err!("the handle is not one of a key-value store"))
     }
 
     fn close(&mut self, handle: Resource<Store>) -> wasmtime::Result<()> {
@@ -189,7 +194,11 @@ impl fermyon::spin::key_value::HostStore for View<'_> {
         Ok(self.store(&store)?.delete(key).await.map_err(Error2::from))
     }
 
-    async fn exists(&mut self, store: Resource<Store>, key: String) -> wasmtime::Result<Result<bool, Error2>> {
+    async fn exists(
+        &mut self,
+        store: Resource<Store>,
+        key: String,
+    ) -> wasmtime::Result<Result<bool, Error2>> {
         Ok(self.store(&store)?.exists(key).await.map_err(Error2::from))
     }
 
@@ -212,7 +221,9 @@ impl<T: Send> spin::key_value::key_value::HostStoreWithStore<T> for Capability {
         accessor: &Accessor<T, Self>,
         label: String,
     ) -> wasmtime::Result<Result<Resource<Store>, Error3>> {
-        Ok(accessor.with(|mut access| access.get().open(&label)).map_err(Error3::from))
+        Ok(accessor
+            .with(|mut access| access.get().open(&label))
+            .map_err(Error3::from))
     }
 
     async fn get(
@@ -258,13 +269,22 @@ impl<T: Send> spin::key_value::key_value::HostStoreWithStore<T> for Capability {
     ) -> wasmtime::Result<(StreamReader<String>, FutureReader<Result<(), Error3>>)> {
         let store = accessor.with(|mut access| access.get().store(&store))?;
         let (ended, end) = oneshot::channel::<Result<(), Error3>>();
-        let keys = Keys { store: store.clone(), page: None, cursor: Some(None), ready: VecDeque::new(), ended: Some(ended) };
+        let keys = Keys {
+            store: store.clone(),
+            page: None,
+            cursor: Some(None),
+            ready: VecDeque::new(),
+            ended: Some(ended),
+        };
         accessor.with(|mut access| {
             let end = async move {
                 // The stream was dropped before its end: nothing failed.
                 wasmtime::error::Ok(end.await.unwrap_or(Ok(())))
             };
-            Ok((StreamReader::new(&mut access, keys)?, FutureReader::new(&mut access, end)?))
+            Ok((
+                StreamReader::new(&mut access, keys)?,
+                FutureReader::new(&mut access, end)?,
+            ))
         })
     }
 

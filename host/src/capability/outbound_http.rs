@@ -7,7 +7,7 @@
 //! addresses that are blocked for the whole host, after name resolution; it follows no redirect, since the
 //! target of one would need a grant of its own.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use http::uri::Authority;
 use http_body_util::combinators::UnsyncBoxBody;
 
 use crate::model::outbound_host::{
-    AllowedHosts, Host, HostError, INTERNAL_SUFFIX, default_port, manifest_line,
+    AllowedHosts, BlockedNetworks, Host, HostError, INTERNAL_SUFFIX, default_port, manifest_line,
 };
 
 /// The body of a request or response, with its trailers. An error of a request's body becomes that of the
@@ -214,12 +214,26 @@ pub enum Denied {
 #[derive(Debug, Clone, Default)]
 pub struct OutboundHttp {
     hosts: AllowedHosts,
+    blocked: BlockedNetworks,
 }
 
 impl OutboundHttp {
     /// The capability that the manifest grants by `allowed_outbound_hosts`.
-    pub fn new(hosts: AllowedHosts) -> Self {
-        Self { hosts }
+    ///
+    /// `blocked` holds for sockets; the client checks its own connections.
+    pub fn new(hosts: AllowedHosts, blocked: BlockedNetworks) -> Self {
+        Self { hosts, blocked }
+    }
+
+    /// Whether there is no destination at all.
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
+    /// Whether a socket of the service may reach an address: the manifest allows it for any scheme, and the host does
+    /// not block its network.
+    pub fn allows_socket(&self, address: SocketAddr) -> bool {
+        self.hosts.check_address("*", address.ip(), address.port()) && !self.blocked.blocks(address.ip())
     }
 
     /// Decides whether a request may be made, and which way it goes. Without an authority it is one to the
@@ -311,7 +325,8 @@ mod tests {
 
     fn authorize(entries: &[&str], scheme: &str, authority: &str) -> Result<Target, Denied> {
         let authority = (!authority.is_empty()).then(|| authority.parse().unwrap());
-        OutboundHttp::new(AllowedHosts::parse(entries).unwrap()).authorize(scheme, authority.as_ref())
+        OutboundHttp::new(AllowedHosts::parse(entries).unwrap(), BlockedNetworks::default())
+            .authorize(scheme, authority.as_ref())
     }
 
     #[test]
@@ -453,7 +468,7 @@ mod tests {
         ) {
             let Ok(authority) = authority.parse::<Authority>() else { return Ok(()) };
             prop_assert!(OutboundHttp::default().authorize(&scheme, Some(&authority)).is_err());
-            let everything = OutboundHttp::new(AllowedHosts::parse(["*://*:*"]).unwrap());
+            let everything = OutboundHttp::new(AllowedHosts::parse(["*://*:*"]).unwrap(), BlockedNetworks::default());
             let allowed = everything.authorize(&scheme, Some(&authority));
             prop_assert!(!authority.as_str().contains('@') || allowed.is_err());
         }

@@ -13,8 +13,8 @@ use futures::StreamExt;
 use futures::channel::oneshot;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
-    Accessor, Destination, FutureReader, HasData, Resource, ResourceTable, StreamProducer, StreamReader, StreamResult,
-    VecBuffer,
+    Accessor, Destination, FutureReader, HasData, Resource, ResourceTable, StreamProducer, StreamReader,
+    StreamResult, VecBuffer,
 };
 
 use crate::bindings::resource::Connection;
@@ -41,11 +41,17 @@ pub struct Sqlite {
 impl Sqlite {
     /// Grants `databases` to `service`, with `bounds` for each of its statements.
     pub fn new(service: ServiceName, databases: BTreeMap<Label, Arc<dyn Database>>, bounds: Bounds) -> Self {
-        Self { service, databases, bounds }
+        Self {
+            service,
+            databases,
+            bounds,
+        }
     }
 
     fn find(&self, label: &str) -> Option<Arc<dyn Database>> {
-        let granted = Label::parse(label).ok().and_then(|label| self.databases.get(&label));
+        let granted = Label::parse(label)
+            .ok()
+            .and_then(|label| self.databases.get(&label));
         if granted.is_none() {
             super::denied(
                 &self.service,
@@ -99,7 +105,9 @@ impl View<'_> {
     fn connection(&self, handle: &Resource<Connection>) -> wasmtime::Result<Arc<dyn SqlConnection>> {
         let Connection(payload) = self.table.get(handle)?;
         let connection = payload.downcast_ref::<Arc<dyn SqlConnection>>();
-        connection.cloned().ok_or_else(|| wasmtime::format_err!("the handle is not one of a SQLite connection"))
+        connection
+            .cloned()
+            .ok_or_else(|| wasmtime::format_err!("the handle is not one of a SQLite connection"))
     }
 
     fn close(&mut self, handle: Resource<Connection>) -> wasmtime::Result<()> {
@@ -127,9 +135,9 @@ macro_rules! conversions {
             fn from(error: OpenError) -> Self {
                 match error {
                     OpenError::AccessDenied => Self::AccessDenied,
-                    OpenError::TooMany => {
-                        Self::Io(format!("{MAX_OPEN} connections are open already: close some of them"))
-                    }
+                    OpenError::TooMany => Self::Io(format!(
+                        "{MAX_OPEN} connections are open already: close some of them"
+                    )),
                     OpenError::Failed(error) => error.into(),
                 }
             }
@@ -170,13 +178,18 @@ macro_rules! conversions {
 
         impl From<Vec<Value>> for $version::RowResult {
             fn from(row: Vec<Value>) -> Self {
-                Self { values: row.into_iter().map(Into::into).collect() }
+                Self {
+                    values: row.into_iter().map(Into::into).collect(),
+                }
             }
         }
 
         impl From<port::QueryResult> for $version::QueryResult {
             fn from(result: port::QueryResult) -> Self {
-                Self { columns: result.columns, rows: result.rows.into_iter().map(Into::into).collect() }
+                Self {
+                    columns: result.columns,
+                    rows: result.rows.into_iter().map(Into::into).collect(),
+                }
             }
         }
     };
@@ -200,7 +213,9 @@ impl v2::HostConnection for View<'_> {
     ) -> wasmtime::Result<Result<v2::QueryResult, v2::Error>> {
         let connection = self.connection(&connection)?;
         let parameters = parameters.into_iter().map(Into::into).collect();
-        let result = connection.execute(statement, parameters, self.grants.bounds).await;
+        let result = connection
+            .execute(statement, parameters, self.grants.bounds)
+            .await;
         Ok(result.map(Into::into).map_err(v2::Error::from))
     }
 
@@ -224,7 +239,9 @@ impl v3::HostConnection for View<'_> {
     ) -> wasmtime::Result<Result<v3::QueryResult, v3::Error>> {
         let connection = self.connection(&connection)?;
         let parameters = parameters.into_iter().map(Into::into).collect();
-        let result = connection.execute(statement, parameters, self.grants.bounds).await;
+        let result = connection
+            .execute(statement, parameters, self.grants.bounds)
+            .await;
         Ok(result.map(Into::into).map_err(v3::Error::from))
     }
 
@@ -262,7 +279,14 @@ impl<T: Send> v3::HostConnectionWithStore<T> for Capability {
         statement: String,
         parameters: Vec<v3::Value>,
     ) -> wasmtime::Result<
-        Result<(Vec<String>, StreamReader<v3::RowResult>, FutureReader<Result<(), v3::Error>>), v3::Error>,
+        Result<
+            (
+                Vec<String>,
+                StreamReader<v3::RowResult>,
+                FutureReader<Result<(), v3::Error>>,
+            ),
+            v3::Error,
+        >,
     > {
         let (connection, bounds) = accessor.with(|mut access| {
             let view = access.get();
@@ -274,7 +298,10 @@ impl<T: Send> v3::HostConnectionWithStore<T> for Capability {
             Err(error) => return Ok(Err(error.into())),
         };
         let (ended, end) = oneshot::channel::<Result<(), v3::Error>>();
-        let rows = Rows { rows: Some(rows), ended: Some(ended) };
+        let rows = Rows {
+            rows: Some(rows),
+            ended: Some(ended),
+        };
         accessor.with(|mut access| {
             let end = async move {
                 // The stream was dropped before its end: nothing failed.
@@ -290,14 +317,18 @@ impl<T: Send> v3::HostConnectionWithStore<T> for Capability {
         accessor: &Accessor<T, Self>,
         connection: Resource<Connection>,
     ) -> wasmtime::Result<i64> {
-        Ok(accessor.with(|mut access| access.get().connection(&connection))?.last_insert_rowid())
+        Ok(accessor
+            .with(|mut access| access.get().connection(&connection))?
+            .last_insert_rowid())
     }
 
     async fn changes_async(
         accessor: &Accessor<T, Self>,
         connection: Resource<Connection>,
     ) -> wasmtime::Result<u64> {
-        Ok(accessor.with(|mut access| access.get().connection(&connection))?.changes())
+        Ok(accessor
+            .with(|mut access| access.get().connection(&connection))?
+            .changes())
     }
 }
 
@@ -329,7 +360,9 @@ impl<D: 'static> StreamProducer<D> for Rows {
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
         loop {
-            let Some(rows) = &mut self.rows else { return Poll::Ready(Ok(StreamResult::Dropped)) };
+            let Some(rows) = &mut self.rows else {
+                return Poll::Ready(Ok(StreamResult::Dropped));
+            };
             match rows.poll_next_unpin(cx) {
                 Poll::Pending if finish => return Poll::Ready(Ok(StreamResult::Cancelled)),
                 Poll::Pending => return Poll::Pending,

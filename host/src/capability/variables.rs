@@ -48,7 +48,9 @@ fn is_name(name: &str) -> bool {
         && name.starts_with(|first: char| first.is_ascii_lowercase())
         && !name.ends_with('_')
         && !name.contains("__")
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
 }
 
 /// Marks the interface in a linker.
@@ -71,10 +73,12 @@ impl spin::variables::variables::Host for &Variables {}
 
 impl<T: Send> spin::variables::variables::HostWithStore<T> for Capability {
     async fn get(accessor: &Accessor<T, Self>, name: String) -> wasmtime::Result<Result<String, Error3>> {
-        Ok(accessor.with(|mut access| access.get().get(&name)).map_err(|missing| match missing {
-            Missing::InvalidName(text) => Error3::InvalidName(text),
-            Missing::Undefined(text) => Error3::Undefined(text),
-        }))
+        Ok(accessor
+            .with(|mut access| access.get().get(&name))
+            .map_err(|missing| match missing {
+                Missing::InvalidName(text) => Error3::InvalidName(text),
+                Missing::Undefined(text) => Error3::Undefined(text),
+            }))
     }
 }
 
@@ -89,13 +93,18 @@ mod tests {
     #[test]
     fn a_service_sees_its_own_variables_only() {
         assert_eq!(variables().get("api_key").ok().as_deref(), Some("s3cret"));
-        assert!(matches!(variables().get("other"), Err(Missing::Undefined(text)) if text.contains("`other`")));
+        assert!(
+            matches!(variables().get("other"), Err(Missing::Undefined(text)) if text.contains("`other`"))
+        );
     }
 
     #[test]
     fn names_are_checked() {
         for name in ["", "A", "1a", "a__b", "a_", "_a", "a-b", "ä"] {
-            assert!(matches!(variables().get(name), Err(Missing::InvalidName(_))), "{name}");
+            assert!(
+                matches!(variables().get(name), Err(Missing::InvalidName(_))),
+                "{name}"
+            );
         }
     }
 }

@@ -30,7 +30,7 @@ use self::plan::{Job, Lane};
 
 /// Why a build did not end well.
 #[derive(Debug, thiserror::Error)]
-pub enum BuildError {
+pub(super) enum BuildError {
     /// A service was asked for that the app does not have.
     #[error("the app has no component `{name}`")]
     UnknownService {
@@ -104,7 +104,7 @@ pub enum BuildError {
     "building {} failed: `{command}` in {} ended with {status}{}{}",
     list(services), workdir.display(), tail_note(tail), unbuilt_note(unbuilt)
 )]
-pub struct FailedCommand {
+pub(super) struct FailedCommand {
     /// Whose build.
     pub services: Vec<ServiceName>,
     /// The command.
@@ -122,7 +122,7 @@ pub struct FailedCommand {
 impl BuildError {
     /// What to do about it, where that is more than the message says.
     #[must_use]
-    pub fn hint(&self) -> Option<String> {
+    pub(super) fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownService { known, .. } => Some(format!("the app has {}", list(known))),
             Self::NoWorkdir { .. } => Some(
@@ -147,7 +147,7 @@ impl BuildError {
 ///
 /// # Errors
 /// [`BuildError`] for the first thing that went wrong; builds that run at that moment are ended.
-pub async fn build(
+pub(super) async fn build(
     app: &App,
     only: Option<&[ServiceName]>,
     progress: &mut (dyn Write + Send),

@@ -207,7 +207,9 @@ impl Served {
             .triggers
             .iter()
             .filter_map(|trigger| {
-                let TriggerRoute::Path(pattern) = &trigger.route else { return None };
+                let TriggerRoute::Path(pattern) = &trigger.route else {
+                    return None;
+                };
                 Some(Route {
                     route: pattern.raw().to_owned(),
                     url: format!("{base_url}{}", pattern.component_route()),
@@ -269,7 +271,13 @@ impl Served {
         }
         for service in &self.services {
             for data in &service.data {
-                line(format_args!("  {}: {} `{}` in {}", service.service, data.kind, data.label, data.path.display()));
+                line(format_args!(
+                    "  {}: {} `{}` in {}",
+                    service.service,
+                    data.kind,
+                    data.label,
+                    data.path.display()
+                ));
             }
         }
         if let Some(admin) = &self.admin_url {
@@ -295,7 +303,10 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     let resolved = text.to_socket_addrs().map_err(|error| {
         format!("not an address with a port, such as 127.0.0.1:3000 or localhost:0 ({error})")
     })?;
-    resolved.into_iter().next().ok_or_else(|| "the name has no address".to_owned())
+    resolved
+        .into_iter()
+        .next()
+        .ok_or_else(|| "the name has no address".to_owned())
 }
 
 fn admin_address(text: &str) -> Result<AdminAddress, String> {

@@ -33,7 +33,11 @@ pub(super) struct RequestBody<B> {
 
 impl<B> RequestBody<B> {
     pub(super) fn new(inner: B, limit: u64, context: Arc<RequestContext>) -> Self {
-        Self { inner, left: limit, context }
+        Self {
+            inner,
+            left: limit,
+            context,
+        }
     }
 }
 
@@ -45,8 +49,13 @@ where
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Some(frame) = ready!(Pin::new(&mut self.inner).poll_frame(cx)) else { return Poll::Ready(None) };
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(frame) = ready!(Pin::new(&mut self.inner).poll_frame(cx)) else {
+            return Poll::Ready(None);
+        };
         let frame = frame.map_err(BodyError::from)?;
         self.context.progress.moved();
         if let Some(data) = frame.data_ref() {
@@ -108,7 +117,16 @@ impl GuestResponse {
     ) -> http::Response<Body> {
         let (head, inner) = head.into_parts();
         let left = content_length(&head.headers);
-        let mut body = Self { inner, driver, context, tasks, left, first: None, failed: None, ended: false };
+        let mut body = Self {
+            inner,
+            driver,
+            context,
+            tasks,
+            left,
+            first: None,
+            failed: None,
+            ended: false,
+        };
         if left.is_none() && !body.inner.is_end_stream() {
             poll_fn(|cx| {
                 match body.poll_guest(cx) {
@@ -181,7 +199,10 @@ impl HttpBody for GuestResponse {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         if let Some(first) = this.first.take() {
             return Poll::Ready(Some(Ok(first)));

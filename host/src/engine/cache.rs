@@ -68,11 +68,21 @@ impl Cache {
             .recursive(true)
             .mode(0o700)
             .create(&dir)
-            .map_err(|source| CacheError::Directory { path: dir.clone(), source })?;
-        let meta = fs::metadata(&dir).map_err(|source| CacheError::Directory { path: dir.clone(), source })?;
+            .map_err(|source| CacheError::Directory {
+                path: dir.clone(),
+                source,
+            })?;
+        let meta = fs::metadata(&dir).map_err(|source| CacheError::Directory {
+            path: dir.clone(),
+            source,
+        })?;
         let ours = rustix::process::geteuid().as_raw();
         if meta.uid() != ours || meta.mode() & 0o022 != 0 {
-            return Err(CacheError::Shared { path: dir, owner: meta.uid(), mode: meta.mode() & 0o7777 });
+            return Err(CacheError::Shared {
+                path: dir,
+                owner: meta.uid(),
+                mode: meta.mode() & 0o7777,
+            });
         }
         Ok(Self { dir })
     }
@@ -105,10 +115,19 @@ impl Cache {
     /// Stores an artifact whole, or leaves the cache as it was.
     pub(super) fn store(&self, digest: &Digest, artifact: &[u8]) -> Result<(), CacheError> {
         let path = self.artifact(digest);
-        let failed = |source| CacheError::Write { path: path.clone(), source };
+        let failed = |source| CacheError::Write {
+            path: path.clone(),
+            source,
+        };
         write_whole(&path, artifact).map_err(failed)?;
-        write_whole(&path.with_extension("sum"), Digest::of(artifact).to_string().as_bytes()).map_err(failed)?;
-        File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(failed)
+        write_whole(
+            &path.with_extension("sum"),
+            Digest::of(artifact).to_string().as_bytes(),
+        )
+        .map_err(failed)?;
+        File::open(&self.dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(failed)
     }
 
     fn artifact(&self, digest: &Digest) -> PathBuf {
@@ -120,8 +139,12 @@ impl Cache {
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
     let written = (|| {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)

@@ -11,7 +11,7 @@ use super::{CacheError, Engines, Half};
 use crate::model::Digest;
 
 /// The largest component that is taken, in bytes.
-pub const MAX_COMPONENT_BYTES: usize = 100 * 1024 * 1024;
+pub(super) const MAX_COMPONENT_BYTES: usize = 100 * 1024 * 1024;
 
 /// The handler that a component exports.
 #[derive(Clone)]
@@ -142,8 +142,11 @@ impl Engines {
         let (half, artifact) = match self.plain.engine.precompile_component(bytes) {
             Ok(artifact) => (&self.plain, artifact),
             Err(_) => {
-                let artifact =
-                    self.concurrent.engine.precompile_component(bytes).map_err(CompileError::Invalid)?;
+                let artifact = self
+                    .concurrent
+                    .engine
+                    .precompile_component(bytes)
+                    .map_err(CompileError::Invalid)?;
                 (&self.concurrent, artifact)
             }
         };
@@ -152,9 +155,16 @@ impl Engines {
         drop(artifact);
         // From the file, so that its pages are shared and can be dropped by the system.
         let component = half.cache.load(&half.engine, &digest).ok_or_else(|| {
-            CompileError::Invalid(wasmtime::format_err!("the compiled component does not load from the cache"))
+            CompileError::Invalid(wasmtime::format_err!(
+                "the compiled component does not load from the cache"
+            ))
         })?;
-        half.link(component, digest, self.is_concurrent(half), Origin::Compiled(took))
+        half.link(
+            component,
+            digest,
+            self.is_concurrent(half),
+            Origin::Compiled(took),
+        )
     }
 
     fn is_concurrent(&self, half: &Half) -> bool {
@@ -170,10 +180,17 @@ impl Half {
         concurrent: bool,
         origin: Origin,
     ) -> Result<Code, CompileError> {
-        let pre =
-            self.linker.instantiate_pre(&component).map_err(|source| unknown_import(&self.linker, &component, source))?;
+        let pre = self
+            .linker
+            .instantiate_pre(&component)
+            .map_err(|source| unknown_import(&self.linker, &component, source))?;
         let entry = entry(&component, pre)?;
-        Ok(Code { digest, entry, concurrent, origin })
+        Ok(Code {
+            digest,
+            entry,
+            concurrent,
+            origin,
+        })
     }
 }
 
@@ -183,14 +200,18 @@ fn entry(component: &Component, pre: InstancePre<Guest>) -> Result<Entry, Compil
         .component_type()
         .exports(&engine)
         .map(|(name, _)| name.to_owned())
-        .filter(|name| name.starts_with("wasi:http/incoming-handler@0.2.") || name.starts_with("wasi:http/handler@0.3."))
+        .filter(|name| {
+            name.starts_with("wasi:http/incoming-handler@0.2.") || name.starts_with("wasi:http/handler@0.3.")
+        })
         .collect();
     match handlers.as_slice() {
         [] => Ok(Entry::None),
-        [one] if one.starts_with("wasi:http/incoming-handler") => {
-            p2::bindings::ProxyPre::new(pre).map(Entry::Incoming).map_err(CompileError::Handler)
-        }
-        [_] => p3::bindings::ServicePre::new(pre).map(Entry::Handler).map_err(CompileError::Handler),
+        [one] if one.starts_with("wasi:http/incoming-handler") => p2::bindings::ProxyPre::new(pre)
+            .map(Entry::Incoming)
+            .map_err(CompileError::Handler),
+        [_] => p3::bindings::ServicePre::new(pre)
+            .map(Entry::Handler)
+            .map_err(CompileError::Handler),
         _ => Err(CompileError::TwoHandlers(Exports(handlers))),
     }
 }
@@ -209,7 +230,11 @@ fn unknown_import(
         .map(|(name, _)| name.to_owned())
         .find(|name| text.contains(&format!("`{name}`")));
     match import {
-        Some(import) => CompileError::UnknownImport { hint: hint(&import), import, source },
+        Some(import) => CompileError::UnknownImport {
+            hint: hint(&import),
+            import,
+            source,
+        },
         None => CompileError::Invalid(source),
     }
 }
@@ -247,8 +272,11 @@ fn check_kind(bytes: &[u8]) -> Result<(), CompileError> {
         [0, b'a', b's', b'm', ..] => Ok(()),
         _ => {
             let found = String::from_utf8_lossy(bytes.get(..16.min(bytes.len())).unwrap_or_default());
-            let found =
-                if found.is_empty() { "nothing (it is empty)".into() } else { format!("{:?}", found.as_ref()) };
+            let found = if found.is_empty() {
+                "nothing (it is empty)".into()
+            } else {
+                format!("{:?}", found.as_ref())
+            };
             Err(CompileError::NotWasm { found })
         }
     }
@@ -261,8 +289,14 @@ mod tests {
     #[test]
     fn what_is_no_component_is_named() {
         assert!(matches!(check_kind(b""), Err(CompileError::NotWasm { .. })));
-        assert!(matches!(check_kind(b"#!/bin/sh\n"), Err(CompileError::NotWasm { .. })));
-        assert!(matches!(check_kind(b"\0asm\x01\0\0\0"), Err(CompileError::CoreModule)));
+        assert!(matches!(
+            check_kind(b"#!/bin/sh\n"),
+            Err(CompileError::NotWasm { .. })
+        ));
+        assert!(matches!(
+            check_kind(b"\0asm\x01\0\0\0"),
+            Err(CompileError::CoreModule)
+        ));
         assert!(check_kind(b"\0asm\x0d\0\x01\0").is_ok());
     }
 }

@@ -77,7 +77,14 @@ pub struct RequestContext {
 impl RequestContext {
     /// The context of a request as it enters by the listener.
     pub fn entering(id: RequestId, client: SocketAddr, chain: Arc<dyn Chain>) -> Self {
-        Self { id, depth: 0, client, deadline: None, chain, progress: Progress::new() }
+        Self {
+            id,
+            depth: 0,
+            client,
+            deadline: None,
+            chain,
+            progress: Progress::new(),
+        }
     }
 
     /// The context of the next hop, or `None` where the chain is too deep.

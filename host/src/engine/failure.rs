@@ -66,7 +66,12 @@ pub(super) struct Report {
 
 impl Report {
     fn new(kind: FailureKind, failure: Failure, message: impl Into<String>) -> Self {
-        Self { kind, failure, message: message.into(), backtrace: String::new() }
+        Self {
+            kind,
+            failure,
+            message: message.into(),
+            backtrace: String::new(),
+        }
     }
 
     pub(super) fn timed_out(limit: Duration) -> Self {
@@ -97,7 +102,12 @@ impl Report {
         } else {
             (FailureKind::Trap, error.root_cause().to_string())
         };
-        Self { kind, failure: Failure::Trapped, message, backtrace: backtrace(error) }
+        Self {
+            kind,
+            failure: Failure::Trapped,
+            message,
+            backtrace: backtrace(error),
+        }
     }
 
     /// What an error of an instantiation means.
@@ -107,7 +117,10 @@ impl Report {
             return Self::new(FailureKind::Host, Failure::NoInstance, message);
         }
         if error.is::<Trap>() {
-            return Self { failure: Failure::NotInstantiated, ..Self::of_call(error) };
+            return Self {
+                failure: Failure::NotInstantiated,
+                ..Self::of_call(error)
+            };
         }
         Self {
             kind: FailureKind::Host,
@@ -119,12 +132,24 @@ impl Report {
 
     /// Logs it, once, and counts it.
     pub(super) fn log(self, program: &Program, request: RequestId, last_words: LastWords) -> Failure {
-        let Self { kind, failure, message, backtrace } = self;
+        let Self {
+            kind,
+            failure,
+            message,
+            backtrace,
+        } = self;
         let message = last_words.panic.clone().unwrap_or(message);
         let (kind, message) = match (kind, last_words) {
-            (FailureKind::Trap, LastWords { memory_denied: Some(limit), .. }) => {
-                (FailureKind::Memory, format!("{message} (the instance asked for more than its {limit} bytes of memory)"))
-            }
+            (
+                FailureKind::Trap,
+                LastWords {
+                    memory_denied: Some(limit),
+                    ..
+                },
+            ) => (
+                FailureKind::Memory,
+                format!("{message} (the instance asked for more than its {limit} bytes of memory)"),
+            ),
             (FailureKind::Trap, LastWords { panic: Some(_), .. }) => (FailureKind::Panic, message),
             (kind, _) => (kind, message),
         };
@@ -158,7 +183,9 @@ impl Report {
 
 /// One frame a line, innermost first: `symbol (file:line)`, as far as the component's build kept names.
 fn backtrace(error: &wasmtime::Error) -> String {
-    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return String::new() };
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else {
+        return String::new();
+    };
     let mut text = String::new();
     for (index, frame) in trace.frames().iter().enumerate() {
         if text.len() > MAX_BACKTRACE_BYTES {
@@ -173,8 +200,11 @@ fn backtrace(error: &wasmtime::Error) -> String {
                 .map_or_else(|| format!("<function {}>", frame.func_index()), demangled);
             let _infallible = writeln!(text, "{index:>3}: {module}!{name}");
         }
-        for symbol in symbols {
-            let name = symbol.name().map_or_else(|| "<unknown>".to_owned(), demangled);
+        for (depth, symbol) in symbols.iter().enumerate() {
+            // Line tables alone name no function; the outermost symbol of a frame is the function itself.
+            let outermost = depth + 1 == symbols.len();
+            let name = symbol.name().or_else(|| frame.func_name().filter(|_| outermost));
+            let name = name.map_or_else(|| "<inlined>".to_owned(), demangled);
             let _infallible = write!(text, "{index:>3}: {module}!{name}");
             if let (Some(file), Some(line)) = (symbol.file(), symbol.line()) {
                 let _infallible = write!(text, " ({file}:{line})");

@@ -6,9 +6,14 @@
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource, ResourceTable};
+use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_http::p2::bindings::http::outgoing_handler;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
+use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostOutgoingRequest};
+use wasmtime_wasi_http::{RequestOptions, WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::context::RequestContext;
 use super::limiter::Limiter;
@@ -40,12 +45,18 @@ pub(super) struct Guest {
 
 impl Guest {
     pub(super) fn new(program: &Program) -> Self {
-        let output = Arc::new(Mutex::new(InstanceOutput::new(program.service.clone(), program.revision)));
+        let output = Arc::new(Mutex::new(InstanceOutput::new(program)));
         let mut wasi = WasiCtxBuilder::new();
-        wasi.stdout(Output { shared: output.clone(), stream: Stream::Stdout })
-            .stderr(Output { shared: output.clone(), stream: Stream::Stderr })
-            .max_random_size(MAX_RANDOM)
-            .envs(&program.grants.environment);
+        wasi.stdout(Output {
+            shared: output.clone(),
+            stream: Stream::Stdout,
+        })
+        .stderr(Output {
+            shared: output.clone(),
+            stream: Stream::Stderr,
+        })
+        .max_random_size(MAX_RANDOM)
+        .envs(&program.grants.environment);
         if let Some(files) = &program.grants.files
             && let Err(error) = wasi.preopened_dir(files, "/", FsPerms::ReadOnly)
         {
@@ -55,6 +66,23 @@ impl Guest {
                 error = format!("{error:#}"),
                 "the service's files cannot be opened; it runs without them"
             );
+        }
+        if !program.grants.outbound_http.is_empty() {
+            let grant = program.grants.outbound_http.clone();
+            wasi.allow_tcp(true)
+                .allow_udp(true)
+                .allow_ip_name_lookup(true)
+                .socket_addr_check(move |address, purpose| {
+                    let allowed = match purpose {
+                        // A guest serves nobody; a socket that connects may have any free port of its own.
+                        SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => address.port() == 0,
+                        SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => false,
+                        SocketAddrUse::TcpConnect | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => {
+                            grant.allows_socket(address)
+                        }
+                    };
+                    Box::pin(std::future::ready(allowed))
+                });
         }
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(MAX_FIELDS);
@@ -94,30 +122,73 @@ impl Guest {
     }
 
     fn key_value(&mut self) -> key_value::View<'_> {
-        key_value::View { grants: &self.grants.key_value, table: &mut self.table, open: &mut self.open_stores }
+        key_value::View {
+            grants: &self.grants.key_value,
+            table: &mut self.table,
+            open: &mut self.open_stores,
+        }
     }
 
     fn sqlite(&mut self) -> sqlite::View<'_> {
-        sqlite::View { grants: &self.grants.sqlite, table: &mut self.table, open: &mut self.open_databases }
+        sqlite::View {
+            grants: &self.grants.sqlite,
+            table: &mut self.table,
+            open: &mut self.open_databases,
+        }
     }
 }
 
 impl WasiView for Guest {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
 impl WasiHttpView for Guest {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { hooks: &mut self.outbound, table: &mut self.table, ctx: &mut self.http }
+        WasiHttpCtxView {
+            hooks: &mut self.outbound,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
     }
+}
+
+/// The name under which `wasmtime-wasi-http` links the interface; it serves every `@0.2`.
+const OUTGOING_HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
+
+/// Gives a request without an authority the meaning that it has in Spin, one to the app itself; WASI alone has none for it.
+fn link_relative_requests(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    type Arguments = (Resource<HostOutgoingRequest>, Option<Resource<RequestOptions>>);
+    type Answer = Result<Resource<HostFutureIncomingResponse>, ErrorCode>;
+
+    linker.allow_shadowing(true);
+    let mut interface = linker.instance(OUTGOING_HANDLER)?;
+    interface.func_wrap("handle", |mut store: StoreContextMut<'_, Guest>, (request, options): Arguments| {
+        let mut view = store.data_mut().http();
+        let asked = view.table.get_mut(&request)?;
+        if asked.authority.as_ref().is_none_or(String::is_empty) {
+            asked.authority = Some("self".to_owned());
+            asked.scheme = Some(Scheme::Http);
+        }
+        let answer: Answer = match outgoing_handler::Host::handle(&mut view, request, options) {
+            Ok(response) => Ok(response),
+            Err(error) => Err(error.downcast()?),
+        };
+        Ok((answer,))
+    })?;
+    linker.allow_shadowing(false);
+    Ok(())
 }
 
 /// Links every interface of this host that the engine can have.
 pub(super) fn link(linker: &mut Linker<Guest>, concurrent: bool) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    link_relative_requests(linker)?;
     fermyon::spin::variables::add_to_linker::<_, variables::Capability>(linker, Guest::variables)?;
     fermyon::spin::key_value::add_to_linker::<_, key_value::Capability>(linker, Guest::key_value)?;
     fermyon::spin::sqlite::add_to_linker::<_, sqlite::Capability>(linker, Guest::sqlite)?;
@@ -144,27 +215,46 @@ fn sqlite_without_async(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     type Execute = (Resource<Connection>, String, Vec<Value>);
 
     let mut interface = linker.instance("spin:sqlite/sqlite@3.1.0")?;
-    interface.resource_async("connection", ResourceType::host::<Connection>(), |mut store, rep| {
-        Box::new(async move { HostConnection::drop(&mut store.data_mut().sqlite(), Resource::new_own(rep)).await })
-    })?;
+    interface.resource_async(
+        "connection",
+        ResourceType::host::<Connection>(),
+        |mut store, rep| {
+            Box::new(async move {
+                HostConnection::drop(&mut store.data_mut().sqlite(), Resource::new_own(rep)).await
+            })
+        },
+    )?;
     interface.func_wrap_async("[static]connection.open", |mut store, (database,): (String,)| {
         Box::new(async move {
             let opened: Opened = HostConnection::open(&mut store.data_mut().sqlite(), database).await?;
             Ok((opened,))
         })
     })?;
-    interface.func_wrap_async("[method]connection.execute", |mut store, (this, statement, values): Execute| {
-        Box::new(async move {
-            let mut view = store.data_mut().sqlite();
-            let executed: Executed = HostConnection::execute(&mut view, this, statement, values).await?;
-            Ok((executed,))
-        })
-    })?;
-    interface.func_wrap_async("[method]connection.last-insert-rowid", |mut store, (this,): (Resource<Connection>,)| {
-        Box::new(async move { Ok((HostConnection::last_insert_rowid(&mut store.data_mut().sqlite(), this).await?,)) })
-    })?;
-    interface.func_wrap_async("[method]connection.changes", |mut store, (this,): (Resource<Connection>,)| {
-        Box::new(async move { Ok((HostConnection::changes(&mut store.data_mut().sqlite(), this).await?,)) })
-    })?;
+    interface.func_wrap_async(
+        "[method]connection.execute",
+        |mut store, (this, statement, values): Execute| {
+            Box::new(async move {
+                let mut view = store.data_mut().sqlite();
+                let executed: Executed = HostConnection::execute(&mut view, this, statement, values).await?;
+                Ok((executed,))
+            })
+        },
+    )?;
+    interface.func_wrap_async(
+        "[method]connection.last-insert-rowid",
+        |mut store, (this,): (Resource<Connection>,)| {
+            Box::new(async move {
+                Ok((HostConnection::last_insert_rowid(&mut store.data_mut().sqlite(), this).await?,))
+            })
+        },
+    )?;
+    interface.func_wrap_async(
+        "[method]connection.changes",
+        |mut store, (this,): (Resource<Connection>,)| {
+            Box::new(
+                async move { Ok((HostConnection::changes(&mut store.data_mut().sqlite(), this).await?,)) },
+            )
+        },
+    )?;
     Ok(())
 }

@@ -21,7 +21,13 @@ pub(super) struct Limiter {
 
 impl Limiter {
     pub(super) fn new(max_memory: u64, max_table_elements: u32, live: LiveInstance) -> Self {
-        Self { max_memory, max_table_elements, memory: 0, denied: false, live }
+        Self {
+            max_memory,
+            max_table_elements,
+            memory: 0,
+            denied: false,
+            live,
+        }
     }
 
     /// The limit, if the guest asked for more.
@@ -31,7 +37,12 @@ impl Limiter {
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let growth = desired.saturating_sub(current) as u64;
         let wanted = self.memory.saturating_add(growth);
         if wanted > self.max_memory {
@@ -43,7 +54,12 @@ impl ResourceLimiter for Limiter {
         Ok(true)
     }
 
-    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         Ok(desired <= self.max_table_elements as usize)
     }
 

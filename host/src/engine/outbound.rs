@@ -16,7 +16,13 @@ use crate::capability::outbound_http::{ClientOptions, HttpClientError, Target};
 use crate::model::ServiceName;
 use crate::telemetry::metrics::{OutboundOutcome, RevisionMetrics};
 
-type Sent = Result<(http::Response<Body>, Box<dyn Future<Output = Result<(), BodyError>> + Send>), BodyError>;
+type Sent = Result<
+    (
+        http::Response<Body>,
+        Box<dyn Future<Output = Result<(), BodyError>> + Send>,
+    ),
+    BodyError,
+>;
 
 /// The outbound side of one instance.
 pub(super) struct Outbound {
@@ -39,19 +45,35 @@ impl Outbound {
 
     fn denied(&self, reason: &dyn std::fmt::Display) -> BodyError {
         self.metrics.outbound(OutboundOutcome::Denied);
-        let request_id = self.context.as_ref().map(|context| tracing::field::display(context.id));
-        tracing::warn!(request_id, service = self.service.as_str(), "an outbound request was denied: {reason}");
+        let request_id = self
+            .context
+            .as_ref()
+            .map(|context| tracing::field::display(context.id));
+        tracing::warn!(
+            request_id,
+            service = self.service.as_str(),
+            "an outbound request was denied: {reason}"
+        );
         BodyError::HttpRequestDenied
     }
 
-    fn hop(&self, to: Hop, request: http::Request<Body>) -> BoxFuture<'static, Result<http::Response<Body>, BodyError>> {
+    fn hop(
+        &self,
+        to: Hop,
+        request: http::Request<Body>,
+    ) -> BoxFuture<'static, Result<http::Response<Body>, BodyError>> {
         match &self.context {
             Some(context) => {
                 let called = context.chain.call(to, request, context);
-                called.map(|called| called.map_err(|error| chain_error(&error))).boxed()
+                called
+                    .map(|called| called.map_err(|error| chain_error(&error)))
+                    .boxed()
             }
             // Only a guest that works for a request gets to call.
-            None => ready(Err(BodyError::InternalError(Some("no request is being served".into())))).boxed(),
+            None => ready(Err(BodyError::InternalError(Some(
+                "no request is being served".into(),
+            ))))
+            .boxed(),
         }
     }
 
@@ -78,7 +100,11 @@ impl WasiHttpHooks for Outbound {
         _processed: Box<dyn Future<Output = Result<(), BodyError>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let scheme = request.uri().scheme_str().unwrap_or("https");
-        let answered = match self.grants.outbound_http.authorize(scheme, request.uri().authority()) {
+        let answered = match self
+            .grants
+            .outbound_http
+            .authorize(scheme, request.uri().authority())
+        {
             Err(denied) => ready(Err(self.denied(&denied))).boxed(),
             Ok(Target::External) => self.out(request, options),
             Ok(Target::Myself) => self.hop(Hop::App, request),
@@ -119,7 +145,9 @@ fn chain_error(error: &ChainError) -> BodyError {
         ChainError::NoHandler(_) => BodyError::DestinationUnavailable,
         ChainError::Failed(super::Failure::TimedOut(_)) => BodyError::HttpResponseTimeout,
         ChainError::Failed(super::Failure::NoInstance) => BodyError::ConnectionLimitReached,
-        ChainError::Failed(super::Failure::BodyTooLarge { limit }) => BodyError::HttpRequestBodySize(Some(*limit)),
+        ChainError::Failed(super::Failure::BodyTooLarge { limit }) => {
+            BodyError::HttpRequestBodySize(Some(*limit))
+        }
         ChainError::Failed(failure) => BodyError::InternalError(Some(failure.to_string())),
     }
 }
@@ -128,14 +156,19 @@ fn chain_error(error: &ChainError) -> BodyError {
 fn into_client_error(error: &BodyError) -> HttpClientError {
     match error {
         BodyError::HttpRequestBodySize(_) => HttpClientError::HttpRequestBodySize,
-        other => HttpClientError::Internal { reason: other.to_string() },
+        other => HttpClientError::Internal {
+            reason: other.to_string(),
+        },
     }
 }
 
 fn from_client_error(error: HttpClientError) -> BodyError {
     match error {
         HttpClientError::DnsTimeout => BodyError::DnsTimeout,
-        HttpClientError::DnsError { reason } => BodyError::DnsError { rcode: Some(reason), info_code: None },
+        HttpClientError::DnsError { reason } => BodyError::DnsError {
+            rcode: Some(reason),
+            info_code: None,
+        },
         HttpClientError::DestinationNotFound => BodyError::DestinationNotFound,
         HttpClientError::DestinationUnavailable { .. } => BodyError::DestinationUnavailable,
         HttpClientError::DestinationIpProhibited { .. } => BodyError::DestinationIpProhibited,
@@ -147,9 +180,10 @@ fn from_client_error(error: HttpClientError) -> BodyError {
         HttpClientError::ConnectionLimitReached => BodyError::ConnectionLimitReached,
         HttpClientError::TlsProtocol { .. } => BodyError::TlsProtocolError,
         HttpClientError::TlsCertificate { .. } => BodyError::TlsCertificateError,
-        HttpClientError::TlsAlertReceived { id, message } => {
-            BodyError::TlsAlertReceived { alert_id: Some(id), alert_message: Some(message) }
-        }
+        HttpClientError::TlsAlertReceived { id, message } => BodyError::TlsAlertReceived {
+            alert_id: Some(id),
+            alert_message: Some(message),
+        },
         HttpClientError::HttpRequestMethodInvalid => BodyError::HttpRequestMethodInvalid,
         HttpClientError::HttpRequestUriInvalid => BodyError::HttpRequestUriInvalid,
         HttpClientError::HttpRequestBodySize => BodyError::HttpRequestBodySize(None),

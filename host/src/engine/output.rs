@@ -14,7 +14,9 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use super::program::Program;
 use crate::model::{RevisionId, ServiceName};
+use crate::telemetry::metrics::RevisionMetrics;
 use crate::telemetry::{self, GuestOutput, Origin, RequestId, Stream};
 
 /// What a guest may write in one call; more takes another call.
@@ -24,16 +26,18 @@ const CHUNK: usize = 64 * 1024;
 pub(super) struct InstanceOutput {
     service: ServiceName,
     revision: RevisionId,
+    metrics: Arc<RevisionMetrics>,
     request: Option<RequestId>,
     stdout: GuestOutput,
     stderr: GuestOutput,
 }
 
 impl InstanceOutput {
-    pub(super) fn new(service: ServiceName, revision: RevisionId) -> Self {
+    pub(super) fn new(program: &Program) -> Self {
         Self {
-            service,
-            revision,
+            service: program.service.clone(),
+            revision: program.revision,
+            metrics: program.metrics.clone(),
             request: None,
             stdout: GuestOutput::new(Stream::Stdout),
             stderr: GuestOutput::new(Stream::Stderr),
@@ -48,13 +52,25 @@ impl InstanceOutput {
     /// Logs the lines that have begun. Returns what a panic said, if standard error ends with one.
     pub(super) fn end(&mut self) -> Option<String> {
         let panic = self.stderr.panic_message();
-        let Self { service, revision, request, stdout, stderr } = self;
-        let origin = Origin { service: service.as_str(), revision, request_id: *request };
+        let Self {
+            service,
+            revision,
+            metrics,
+            request,
+            stdout,
+            stderr,
+        } = self;
+        let origin = Origin {
+            service: service.as_str(),
+            revision,
+            request_id: *request,
+        };
         for output in [stdout, stderr] {
             let stream = output.stream();
             let dropped = output.dropped_lines();
             output.finish(|line| telemetry::guest_line(origin, stream, line));
             if dropped > 0 {
+                metrics.log_lines_dropped(dropped);
                 telemetry::guest_line(origin, stream, &format!("… {dropped} more lines were dropped"));
             }
         }
@@ -63,8 +79,19 @@ impl InstanceOutput {
     }
 
     fn write(&mut self, stream: Stream, bytes: &[u8]) {
-        let Self { service, revision, request, stdout, stderr } = self;
-        let origin = Origin { service: service.as_str(), revision, request_id: *request };
+        let Self {
+            service,
+            revision,
+            request,
+            stdout,
+            stderr,
+            ..
+        } = self;
+        let origin = Origin {
+            service: service.as_str(),
+            revision,
+            request_id: *request,
+        };
         let output = match stream {
             Stream::Stdout => stdout,
             Stream::Stderr => stderr,

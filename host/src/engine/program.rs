@@ -42,7 +42,10 @@ impl Reuse {
     /// What a component gets that asks for nothing: WASI 0.3 guests are reused, as they are made for it.
     pub fn default_for(code: &Code) -> Self {
         if matches!(code.entry, Entry::Handler(_)) {
-            Self::Serial { max_requests: 1_000, idle: Duration::from_secs(30) }
+            Self::Serial {
+                max_requests: 1_000,
+                idle: Duration::from_secs(30),
+            }
         } else {
             Self::Never
         }
@@ -87,7 +90,10 @@ pub struct Program {
 
 impl Program {
     /// Puts a revision together. Nothing runs yet.
-    #[expect(clippy::too_many_arguments, reason = "these are the parts of a revision, each of its own type")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "these are the parts of a revision, each of its own type"
+    )]
     pub fn new(
         engines: Arc<Engines>,
         service: ServiceName,
@@ -125,7 +131,9 @@ impl Program {
 
     /// Drops the instances that have waited too long.
     pub fn drop_idle(&self, now: Instant) {
-        let Reuse::Serial { idle, .. } = self.reuse else { return };
+        let Reuse::Serial { idle, .. } = self.reuse else {
+            return;
+        };
         let expired: Vec<Instance> = {
             let mut waiting = self.idle.lock();
             // The oldest are in front.
@@ -153,7 +161,9 @@ impl Program {
 
     /// Takes an instance back that has served a request whole.
     pub(super) fn checkin(&self, mut instance: Instance) {
-        let Reuse::Serial { max_requests, .. } = self.reuse else { return };
+        let Reuse::Serial { max_requests, .. } = self.reuse else {
+            return;
+        };
         instance.served += 1;
         if instance.served >= max_requests {
             return;
@@ -166,8 +176,14 @@ impl Program {
     }
 
     async fn instantiate(&self) -> Result<Instance, Report> {
-        let Some(code) = &self.code else { return Err(Report::no_response("the revision is being retired")) };
-        let half = if code.concurrent { &self.engines.concurrent } else { &self.engines.plain };
+        let Some(code) = &self.code else {
+            return Err(Report::no_response("the revision is being retired"));
+        };
+        let half = if code.concurrent {
+            &self.engines.concurrent
+        } else {
+            &self.engines.plain
+        };
         let failed = |error: wasmtime::Error| Report::of_instantiation(&error);
         let mut store = Store::try_new(&half.engine, Guest::new(self)).map_err(failed)?;
         store.limiter(|guest| &mut guest.limiter);
@@ -179,17 +195,26 @@ impl Program {
         store.set_hostcall_fuel(HOSTCALL_BYTES);
         store.set_max_component_handles(MAX_HANDLES);
         let handler = match &code.entry {
-            Entry::Incoming(pre) => Handler::Incoming(pre.instantiate_async(&mut store).await.map_err(failed)?),
+            Entry::Incoming(pre) => {
+                Handler::Incoming(pre.instantiate_async(&mut store).await.map_err(failed)?)
+            }
             Entry::Handler(pre) => Handler::Handler(pre.instantiate_async(&mut store).await.map_err(failed)?),
             Entry::None => return Err(Report::no_response("the component exports no HTTP handler")),
         };
         self.metrics.instantiated(Instantiation::Fresh);
-        Ok(Instance { store, handler, served: 0, idle_since: Instant::now() })
+        Ok(Instance {
+            store,
+            handler,
+            served: 0,
+            idle_since: Instant::now(),
+        })
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        self.engines.reaper.reap((std::mem::take(self.idle.get_mut()), self.code.take()));
+        self.engines
+            .reaper
+            .reap((std::mem::take(self.idle.get_mut()), self.code.take()));
     }
 }

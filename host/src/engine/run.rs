@@ -14,9 +14,9 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::channel::oneshot;
 use http_body_util::BodyExt;
-use wasmtime_wasi_http::{FieldMap, WasiHttpView};
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use wasmtime_wasi_http::p3::Request as Request3;
+use wasmtime_wasi_http::{FieldMap, WasiHttpView};
 
 use super::body::{Driver, GuestResponse, RequestBody, Work};
 use super::context::RequestContext;
@@ -46,8 +46,7 @@ impl Program {
             return Err(Failure::NoHandler);
         }
         let limit = self.limits.request_body;
-        let request =
-            request.map(|body| RequestBody::new(body, limit, context.clone()).boxed_unsync());
+        let request = request.map(|body| RequestBody::new(body, limit, context.clone()).boxed_unsync());
         let tasks = self.tasks.clone();
         let (head, waiting) = oneshot::channel();
         let mut work: Work = Box::pin(work(self, request, context.clone(), head));
@@ -75,7 +74,9 @@ impl Program {
                         // The head, if there is one, was sent before the end.
                         return match ended {
                             Ok(Err(failure)) => Poll::Ready(Err(failure)),
-                            Ok(Ok(())) => poll_head(&mut waiting, &context, limit, cx).map_ok(|head| (head, true)),
+                            Ok(Ok(())) => {
+                                poll_head(&mut waiting, &context, limit, cx).map_ok(|head| (head, true))
+                            }
                             Err(_) => Poll::Ready(Err(Failure::Host)),
                         };
                     }
@@ -99,12 +100,13 @@ fn poll_head(
     limit: u64,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Head, Failure>> {
+    if context.progress.is_body_too_large() {
+        // Whatever the guest makes of the part that it got.
+        return Poll::Ready(Err(Failure::BodyTooLarge { limit }));
+    }
     match waiting.poll_unpin(cx) {
         Poll::Ready(Ok(head)) => Poll::Ready(Ok(head)),
         Poll::Ready(Err(_never_sent)) => Poll::Ready(Err(Failure::NoResponse)),
-        Poll::Pending if context.progress.is_body_too_large() => {
-            Poll::Ready(Err(Failure::BodyTooLarge { limit }))
-        }
         Poll::Pending => Poll::Pending,
     }
 }
@@ -129,7 +131,10 @@ async fn work(
     let limit = program.limits.timeout;
     let mut instance = None;
     let report = {
-        let served = charged(serve(&program, &mut instance, request, &context, head), &program.metrics);
+        let served = charged(
+            serve(&program, &mut instance, request, &context, head),
+            &program.metrics,
+        );
         let served = AssertUnwindSafe(served).catch_unwind();
         tokio::select! {
             // Cancel-safe: the loser is dropped with everything it holds, and so is the Wasm store below.
@@ -154,12 +159,17 @@ async fn work(
         None => LastWords::default(),
         Some(instance) => {
             let guest = instance.store.data_mut();
-            LastWords { panic: guest.end(), memory_denied: guest.limiter.denied() }
+            LastWords {
+                panic: guest.end(),
+                memory_denied: guest.limiter.denied(),
+            }
         }
     };
     if context.progress.is_body_too_large() && !context.progress.is_head_sent() {
         // The client's fault, not the guest's: it is answered, not reported.
-        return Err(Failure::BodyTooLarge { limit: program.limits.request_body });
+        return Err(Failure::BodyTooLarge {
+            limit: program.limits.request_body,
+        });
     }
     let failure = report.log(&program, context.id, last_words);
     // The Wasm store goes only now, and with it the ends of the guest's streams.
@@ -196,19 +206,27 @@ async fn serve(
                     }
                 })
                 .map_err(failed)?;
-            proxy.wasi_http_incoming_handler().call_handle(&mut *store, request, out).await.map_err(failed)?;
+            proxy
+                .wasi_http_incoming_handler()
+                .call_handle(&mut *store, request, out)
+                .await
+                .map_err(failed)?;
             match refused.try_recv() {
-                Ok(Some(code)) => Err(Report::no_response(format!("the handler returned the error {code:?}"))),
+                Ok(Some(code)) => Err(Report::no_response(format!(
+                    "the handler returned the error {code:?}"
+                ))),
                 _ if context.progress.is_head_sent() => Ok(()),
-                _ => Err(Report::no_response("the handler returned without setting a response")),
+                _ => Err(Report::no_response(
+                    "the handler returned without setting a response",
+                )),
             }
         }
         Handler::Handler(service) => {
             let ran = store
                 .run_concurrent(async |accessor| {
                     let (parts, body) = request.into_parts();
-                    let headers =
-                        accessor.with(|mut access| FieldMap::new_immutable(access.get().http().hooks, parts.headers));
+                    let headers = accessor
+                        .with(|mut access| FieldMap::new_immutable(access.get().http().hooks, parts.headers));
                     let uri = parts.uri.into_parts();
                     let (request, sent) = Request3::new(
                         parts.method,
@@ -222,7 +240,9 @@ async fn serve(
                     let response = match service.handle(accessor, request).await {
                         Err(error) => return Err(Report::of_call(&error)),
                         Ok(Err(code)) => {
-                            return Err(Report::no_response(format!("the handler returned the error {code:?}")));
+                            return Err(Report::no_response(format!(
+                                "the handler returned the error {code:?}"
+                            )));
                         }
                         Ok(Ok(response)) => response,
                     };

@@ -44,13 +44,22 @@ impl Within {
                 service
             }
             Hop::App => {
-                let found = self.generation.routes().route(url.path()).ok_or(ChainError::NoRoute)?;
-                let Target::Service(service) = found.target else { return Err(ChainError::NoRoute) };
+                let found = self
+                    .generation
+                    .routes()
+                    .route(url.path())
+                    .ok_or(ChainError::NoRoute)?;
+                let Target::Service(service) = found.target else {
+                    return Err(ChainError::NoRoute);
+                };
                 headers::inject(request.headers_mut(), &url, &found, client).map_err(malformed)?;
                 service.clone()
             }
         };
-        self.generation.revision(&service).cloned().ok_or(ChainError::UnknownService(service))
+        self.generation
+            .revision(&service)
+            .cloned()
+            .ok_or(ChainError::UnknownService(service))
     }
 }
 
@@ -82,13 +91,20 @@ impl Chain for Within {
             let exchange = Exchange {
                 id: context.id,
                 started,
-                client: Arc::new(Client { address: context.client, header }),
+                client: Arc::new(Client {
+                    address: context.client,
+                    header,
+                }),
                 protocol: request.version(),
                 logged: None,
                 context: Some(context.clone()),
             };
             // The caller's own event loop polls this future, so the callee must not run in it.
-            let answered = revision.program().clone().handle(request, context, Drive::Task).await;
+            let answered = revision
+                .program()
+                .clone()
+                .handle(request, context, Drive::Task)
+                .await;
             let response = answered.map_err(|failure| match failure {
                 Failure::NoHandler => ChainError::NoHandler(revision.service().clone()),
                 failure => ChainError::Failed(failure),

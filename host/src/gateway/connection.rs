@@ -81,8 +81,7 @@ fn builder(gateway: &Gateway) -> auto::Builder<TrackedExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(settings.head_timeout)
-        .pipeline_flush(true);
+        .header_read_timeout(settings.head_timeout);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -107,7 +106,9 @@ async fn connection(
         tracing::debug!(error = %error, "TCP_NODELAY could not be set");
     }
     let _open = gateway.metrics.connection();
-    let Ok(header) = HeaderValue::try_from(address.to_string()) else { return };
+    let Ok(header) = HeaderValue::try_from(address.to_string()) else {
+        return;
+    };
     let client = Arc::new(Client { address, header });
     let io = TokioIo::new(StallGuard::new(stream, gateway.settings.write_timeout));
     let tasks = gateway.tasks.clone();

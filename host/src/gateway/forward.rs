@@ -28,7 +28,8 @@ pub(super) async fn answer(
         id: RequestId::next(),
         started: Instant::now(),
         protocol: request.version(),
-        logged: telemetry::access_enabled().then(|| (request.method().clone(), request.uri().path().to_owned())),
+        logged: telemetry::access_enabled()
+            .then(|| (request.method().clone(), request.uri().path().to_owned())),
         client,
         context: None,
     };
@@ -45,7 +46,11 @@ pub(super) async fn answer(
     };
     let (mut parts, body) = response.into_parts();
     // A response to HEAD has no body, whatever the guest would send (RFC 9110 §9.3.2).
-    let body = if method == Method::HEAD { empty(&mut parts, &body) } else { body };
+    let body = if method == Method::HEAD {
+        empty(&mut parts, &body)
+    } else {
+        body
+    };
     let status = parts.status;
     Response::from_parts(parts, Tracked::new(body, exchange, lease, status))
 }
@@ -73,7 +78,12 @@ async fn route(
         return Ok((answered?.map(full), None));
     }
     let generation = gateway.registry.current();
-    let authority = headers::authority(request.version(), request.uri(), request.headers(), &gateway.authority)?;
+    let authority = headers::authority(
+        request.version(),
+        request.uri(),
+        request.headers(),
+        &gateway.authority,
+    )?;
     let url = headers::absolute(request.uri(), &authority)?;
     let Some(found) = generation.routes().route(url.path()) else {
         return Err(GatewayError::NotFound.into());
@@ -95,7 +105,10 @@ async fn route(
     headers::inject(request.headers_mut(), &url, &found, &exchange.client.header)?;
     let limit = revision.limits().request_body;
     if request.body().size_hint().lower() > limit {
-        return Err(Refused { error: GatewayError::BodyTooLarge { limit }, lease: Some(lease) });
+        return Err(Refused {
+            error: GatewayError::BodyTooLarge { limit },
+            lease: Some(lease),
+        });
     }
     *request.uri_mut() = url;
     let program = revision.program().clone();
@@ -103,7 +116,10 @@ async fn route(
     exchange.context = Some(context.clone());
     match program.handle(request, context, Drive::Inline).await {
         Ok(response) => Ok((response, Some(lease))),
-        Err(failure) => Err(Refused { error: failure.into(), lease: Some(lease) }),
+        Err(failure) => Err(Refused {
+            error: failure.into(),
+            lease: Some(lease),
+        }),
     }
 }
 
@@ -122,15 +138,19 @@ fn check_head(gateway: &Gateway, request: &Request<Incoming>) -> Result<(), Gate
 
 async fn lease(revision: &Arc<Revision>) -> Result<Lease, GatewayError> {
     revision.lease().await.map_err(|error| match error {
-        LeaseError::QueueFull { .. } | LeaseError::TooLong { .. } => {
-            GatewayError::Overloaded { retry_after: revision.limits().queue_timeout }
-        }
+        LeaseError::QueueFull { .. } | LeaseError::TooLong { .. } => GatewayError::Overloaded {
+            retry_after: revision.limits().queue_timeout,
+        },
     })
 }
 
 fn context(exchange: &Exchange, generation: Arc<Generation>) -> Arc<RequestContext> {
     let chain = Arc::new(Within::new(generation));
-    Arc::new(RequestContext::entering(exchange.id, exchange.client.address, chain))
+    Arc::new(RequestContext::entering(
+        exchange.id,
+        exchange.client.address,
+        chain,
+    ))
 }
 
 impl From<Failure> for GatewayError {
@@ -140,7 +160,9 @@ impl From<Failure> for GatewayError {
             Failure::NoResponse | Failure::NoHandler => Self::NoResponse,
             Failure::TimedOut(limit) => Self::Timeout { limit },
             Failure::BodyTooLarge { limit } => Self::BodyTooLarge { limit },
-            Failure::NoInstance => Self::Overloaded { retry_after: std::time::Duration::from_secs(1) },
+            Failure::NoInstance => Self::Overloaded {
+                retry_after: std::time::Duration::from_secs(1),
+            },
             Failure::Host => Self::Internal,
         }
     }
@@ -158,5 +180,7 @@ fn empty(parts: &mut http::response::Parts, body: &Body) -> Body {
     {
         parts.headers.insert(header::CONTENT_LENGTH, length.into());
     }
-    Empty::new().map_err(|never: std::convert::Infallible| match never {}).boxed_unsync()
+    Empty::new()
+        .map_err(|never: std::convert::Infallible| match never {})
+        .boxed_unsync()
 }

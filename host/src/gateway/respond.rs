@@ -20,9 +20,6 @@ use thiserror::Error;
 
 use crate::telemetry::{RequestId, metrics::ErrorReason};
 
-/// How long a client should wait that meets a host on its way down: its successor is probably up by then.
-const RETRY_AFTER_DRAIN: Duration = Duration::from_secs(2);
-
 /// Why a request gets no response of a guest. The display text is for the log.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum GatewayError {
@@ -71,9 +68,6 @@ pub enum GatewayError {
         /// The limit.
         limit: Duration,
     },
-    /// The host is stopping and takes no new requests.
-    #[error("the host is stopping")]
-    Draining,
     /// The host itself failed.
     #[error("the host failed")]
     Internal,
@@ -117,7 +111,6 @@ impl GatewayError {
             Self::NoResponse => ErrorReason::NoResponse,
             Self::Overloaded { .. } => ErrorReason::Overload,
             Self::Timeout { .. } => ErrorReason::Timeout,
-            Self::Draining => ErrorReason::Draining,
             Self::Internal => ErrorReason::Internal,
         }
     }
@@ -176,12 +169,6 @@ impl GatewayError {
                 "The service took too long",
                 format!("The service gave no response within {limit:?}.").into(),
             ),
-            Self::Draining => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "draining",
-                "The host is stopping",
-                "The host takes no new requests since it is stopping. Try again later.".into(),
-            ),
             Self::Internal => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal",
@@ -230,9 +217,6 @@ pub fn respond(error: &GatewayError, request_id: RequestId, method: &Method) -> 
         }
         GatewayError::Overloaded { retry_after } => {
             headers.insert(RETRY_AFTER, seconds(*retry_after));
-        }
-        GatewayError::Draining => {
-            headers.insert(RETRY_AFTER, seconds(RETRY_AFTER_DRAIN));
         }
         GatewayError::NotFound
         | GatewayError::BodyTooLarge { .. }

@@ -19,7 +19,11 @@ pub(super) struct StallGuard<S> {
 
 impl<S> StallGuard<S> {
     pub(super) fn new(inner: S, limit: Duration) -> Self {
-        Self { inner, limit, stalled: None }
+        Self {
+            inner,
+            limit,
+            stalled: None,
+        }
     }
 
     fn watch<T>(&mut self, polled: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
@@ -43,7 +47,11 @@ impl<S> StallGuard<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for StallGuard<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_read(cx, buf)
     }
 }
@@ -98,11 +106,14 @@ mod tests {
         let reading = tokio::spawn(async move {
             let mut taken = 0;
             while taken < 64 {
-                tokio::time::sleep(Duration::from_secs(20)).await;
+                sleep(Duration::from_secs(20)).await;
                 taken += far.read(&mut [0; 16]).await.expect("open");
             }
         });
-        guarded.write_all(&[0; 64]).await.expect("the reader takes some every 20 s");
+        guarded
+            .write_all(&[0; 64])
+            .await
+            .expect("the reader takes some every 20 s");
         reading.await.expect("no panic");
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct Exchange {
 }
 
 /// The body of a response on its way to a client.
-pub struct Tracked {
+pub(super) struct Tracked {
     inner: Body,
     exchange: Option<Exchange>,
     lease: Option<Lease>,
@@ -38,15 +38,25 @@ pub struct Tracked {
 impl Tracked {
     /// `lease` is `None` where no service answers.
     pub(super) fn new(inner: Body, exchange: Exchange, lease: Option<Lease>, status: StatusCode) -> Self {
-        Self { inner, exchange: Some(exchange), lease, status, bytes: 0 }
+        Self {
+            inner,
+            exchange: Some(exchange),
+            lease,
+            status,
+            bytes: 0,
+        }
     }
 
     fn account(&mut self, end: ResponseEnd) {
-        let Some(exchange) = self.exchange.take() else { return };
+        let Some(exchange) = self.exchange.take() else {
+            return;
+        };
         let duration = exchange.started.elapsed();
         let lease = self.lease.take();
         if let Some((method, path)) = &exchange.logged {
-            let answered_by = lease.as_ref().map(|lease| (lease.revision().service().clone(), lease.revision().id()));
+            let answered_by = lease
+                .as_ref()
+                .map(|lease| (lease.revision().service().clone(), lease.revision().id()));
             telemetry::access(&AccessRecord {
                 request_id: exchange.id,
                 method,
@@ -55,7 +65,10 @@ impl Tracked {
                 client: exchange.client.address.ip(),
                 status: self.status,
                 duration,
-                request_bytes: exchange.context.as_ref().map_or(0, |context| context.progress.request_bytes()),
+                request_bytes: exchange
+                    .context
+                    .as_ref()
+                    .map_or(0, |context| context.progress.request_bytes()),
                 response_bytes: self.bytes,
                 end,
                 answered_by: answered_by
@@ -73,7 +86,10 @@ impl HttpBody for Tracked {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
         match &frame {
@@ -96,7 +112,11 @@ impl HttpBody for Tracked {
 impl Drop for Tracked {
     fn drop(&mut self) {
         // A connection does not ask for the end of a body whose length it knows.
-        let end = if self.inner.is_end_stream() { ResponseEnd::Complete } else { ResponseEnd::Cut };
+        let end = if self.inner.is_end_stream() {
+            ResponseEnd::Complete
+        } else {
+            ResponseEnd::Cut
+        };
         self.account(end);
     }
 }

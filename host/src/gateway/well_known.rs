@@ -24,6 +24,8 @@ pub(super) fn answer(
         return Some(Err(GatewayError::MethodNotAllowed { allow: "GET, HEAD" }));
     }
     let mut response = Response::new(Full::new(body));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     Some(Ok(response))
 }

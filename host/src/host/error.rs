@@ -68,7 +68,9 @@ pub enum Error {
         source: AllowedHostError,
     },
     /// An allowed host is made of a secret.
-    #[error("{location}: an allowed host is made of a secret variable, but hosts are shown in messages and logs")]
+    #[error(
+        "{location}: an allowed host is made of a secret variable, but hosts are shown in messages and logs"
+    )]
     SecretHost {
         /// Where it stands in the manifest.
         location: Location,

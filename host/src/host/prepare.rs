@@ -12,19 +12,19 @@ use crate::adapter::files::{self, Staged};
 use crate::adapter::http_client::{self, PooledClient, Spawner};
 use crate::adapter::sqlite::{Kind, Scope, SqliteData, location};
 use crate::adapter::variables::{self, ResolvedVariables};
+use crate::capability::Grants;
 use crate::capability::key_value::KeyValue;
 use crate::capability::key_value::port::KeyValueStore;
 use crate::capability::outbound_http::{HttpClient, OutboundHttp};
 use crate::capability::sqlite::Sqlite;
 use crate::capability::sqlite::port::{Bounds, Database};
 use crate::capability::variables::Variables;
-use crate::capability::Grants;
 use crate::engine::{self, Code, Engines, Origin, Program, Reuse};
 use crate::manifest::{App, Service, UnresolvedVariable};
 use crate::model::outbound_host::AllowedHosts;
 use crate::model::{DataScope, Label, Limits, RevisionId, ServiceName};
 use crate::service::{Identity, Revision};
-use crate::shutdown::Tasks;
+use crate::shutdown::{self, Tasks};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::CacheLookup;
 
@@ -129,7 +129,10 @@ impl Preparing {
                 buildable: service.build.is_some(),
                 source,
             })?;
-            progress(Step::Begins { service: service.name.clone(), bytes: bytes.len() });
+            progress(Step::Begins {
+                service: service.name.clone(),
+                bytes: bytes.len(),
+            });
             let engines = self.engines.clone();
             let (dir, root, described) = (app.dir.clone(), self.files.clone(), service.clone());
             let job = move || (engines.load(&bytes), files::stage(&dir, &described, &root));
@@ -139,14 +142,19 @@ impl Preparing {
         let mut summaries = Vec::new();
         let mut staged_trees = BTreeSet::new();
         for (service, prepared) in compiling {
-            let interrupted = |_| Error::Interrupted { service: service.name.clone() };
+            let interrupted = |_| Error::Interrupted {
+                service: service.name.clone(),
+            };
             let (code, staged) = prepared.await.map_err(interrupted)?;
             let code = code.map_err(|source| Error::Compile {
                 service: service.name.clone(),
                 path: service.source.clone(),
                 source,
             })?;
-            let staged = staged.map_err(|source| Error::Files { service: service.name.clone(), source })?;
+            let staged = staged.map_err(|source| Error::Files {
+                service: service.name.clone(),
+                source,
+            })?;
             if let Some(staged) = &staged {
                 staged_trees.insert(staged.digest);
                 for warning in &staged.warnings {
@@ -178,7 +186,10 @@ impl Preparing {
         let mut identity = Identity::of(&code.digest(), self.key);
         identity.add("limits", format!("{limits:?}").as_bytes());
 
-        let values = self.variables.service_variables(service).map_err(|source| unresolved(service, source))?;
+        let values = self
+            .variables
+            .service_variables(service)
+            .map_err(|source| unresolved(service, source))?;
         for (name, template) in &service.variables {
             let Some(value) = values.get(name) else { continue };
             if self.variables.is_secret(template) {
@@ -203,7 +214,11 @@ impl Preparing {
             Origin::Cached => None,
             Origin::Compiled(took) => Some(took),
         };
-        self.metrics.cache_lookup(if compiled.is_some() { CacheLookup::Miss } else { CacheLookup::Hit });
+        self.metrics.cache_lookup(if compiled.is_some() {
+            CacheLookup::Miss
+        } else {
+            CacheLookup::Hit
+        });
         if let Some(took) = compiled {
             self.metrics.compiled(took);
         }
@@ -214,7 +229,7 @@ impl Preparing {
             variables: Variables::new(values),
             key_value,
             sqlite,
-            outbound_http: OutboundHttp::new(hosts),
+            outbound_http: Arc::new(OutboundHttp::new(hosts, config.block_networks.clone())),
             http_client: self.client.clone(),
         };
         let reuse = Reuse::default_for(&code);
@@ -229,7 +244,12 @@ impl Preparing {
             metrics.clone(),
             self.tasks.clone(),
         );
-        let summary = ServiceSummary { service: service.name.clone(), revision: id, compiled, data };
+        let summary = ServiceSummary {
+            service: service.name.clone(),
+            revision: id,
+            compiled,
+            data,
+        };
         Ok((Revision::new(service.name.clone(), id, program, metrics), summary))
     }
 
@@ -238,21 +258,24 @@ impl Preparing {
         for host in &service.allowed_outbound_hosts {
             if self.variables.is_secret(&host.template) {
                 // Denials and errors show hosts.
-                return Err(Error::SecretHost { location: host.location.clone() });
+                return Err(Error::SecretHost {
+                    location: host.location.clone(),
+                });
             }
             let entry = self
                 .variables
                 .resolve_template(&host.template)
                 .map_err(|source| unresolved(service, source))?;
             // Each alone first, so that an error has its place.
-            AllowedHosts::parse([&entry])
-                .map_err(|source| Error::AllowedHost { location: host.location.clone(), source })?;
+            AllowedHosts::parse([&entry]).map_err(|source| Error::AllowedHost {
+                location: host.location.clone(),
+                source,
+            })?;
             identity.add("allowed host", entry.as_bytes());
             entries.push(entry);
         }
         let location = service.location.clone();
-        AllowedHosts::parse(&entries)
-            .map_err(|source| Error::AllowedHost { location, source })
+        AllowedHosts::parse(&entries).map_err(|source| Error::AllowedHost { location, source })
     }
 
     fn data(
@@ -267,20 +290,40 @@ impl Preparing {
         let mut stores: BTreeMap<Label, Arc<dyn KeyValueStore>> = BTreeMap::new();
         for label in &service.key_value_stores {
             identity.add("key-value store", label.as_str().as_bytes());
-            let fixed = config.key_value_stores.get(label).map(|KeyValueBackend::Spin { path }| path.as_path());
+            let fixed = config
+                .key_value_stores
+                .get(label)
+                .map(|KeyValueBackend::Spin { path }| path.as_path());
             let path = self.place(app, service, Kind::KeyValue, label, fixed);
-            let store = self.sqlite.key_value(&path).map_err(|source| data_error(service, label, source))?;
+            let store = self
+                .sqlite
+                .key_value(&path)
+                .map_err(|source| data_error(service, label, source))?;
             stores.insert(label.clone(), store);
-            places.push(DataPlace { kind: "key-value", label: label.clone(), path });
+            places.push(DataPlace {
+                kind: "key-value",
+                label: label.clone(),
+                path,
+            });
         }
         let mut databases: BTreeMap<Label, Arc<dyn Database>> = BTreeMap::new();
         for label in &service.sqlite_databases {
             identity.add("database", label.as_str().as_bytes());
-            let fixed = config.sqlite_databases.get(label).map(|SqliteBackend::Spin { path }| path.as_path());
+            let fixed = config
+                .sqlite_databases
+                .get(label)
+                .map(|SqliteBackend::Spin { path }| path.as_path());
             let path = self.place(app, service, Kind::Sqlite, label, fixed);
-            let database = self.sqlite.database(&path).map_err(|source| data_error(service, label, source))?;
+            let database = self
+                .sqlite
+                .database(&path)
+                .map_err(|source| data_error(service, label, source))?;
             databases.insert(label.clone(), database);
-            places.push(DataPlace { kind: "sqlite", label: label.clone(), path });
+            places.push(DataPlace {
+                kind: "sqlite",
+                label: label.clone(),
+                path,
+            });
         }
         let key_value = KeyValue::new(service.name.clone(), stores);
         let sqlite = Sqlite::new(service.name.clone(), databases, Bounds::default());
@@ -288,7 +331,14 @@ impl Preparing {
     }
 
     /// A path of the runtime configuration is one file for everyone who has the label, as in Spin.
-    fn place(&self, app: &App, service: &Service, kind: Kind, label: &Label, fixed: Option<&Path>) -> PathBuf {
+    fn place(
+        &self,
+        app: &App,
+        service: &Service,
+        kind: Kind,
+        label: &Label,
+        fixed: Option<&Path>,
+    ) -> PathBuf {
         let scope = match app.data {
             DataScope::App => Scope::App,
             DataScope::PerService => Scope::Service(service.name.as_str()),
@@ -303,43 +353,56 @@ impl Preparing {
     pub(super) async fn close(self) {
         let sqlite = self.sqlite.clone();
         let blocking = self.blocking.clone();
-        let closed = tokio::task::spawn_blocking(move || {
+        let closed = shutdown::at_the_end(move || {
             sqlite.close();
             blocking.close(CLOSE)
         });
         match closed.await {
-            Ok(true) => {}
-            Ok(false) => tracing::warn!("data was still in use when the host stopped; it is safe in the write-ahead log"),
-            Err(error) => tracing::error!(error = %error, "closing the data failed"),
+            Some(true) => {}
+            Some(false) => tracing::warn!(
+                "data was still in use when the host stopped; it is safe in the write-ahead log"
+            ),
+            None => tracing::error!("closing the data failed"),
         }
     }
 }
 
 fn unresolved(service: &Service, source: UnresolvedVariable) -> Error {
-    Error::Unresolved { service: service.name.clone(), source }
+    Error::Unresolved {
+        service: service.name.clone(),
+        source,
+    }
 }
 
-fn data_error(
-    service: &Service,
-    label: &Label,
-    source: crate::adapter::sqlite::SqliteDataError,
-) -> Error {
-    Error::Data { service: service.name.clone(), label: label.to_string(), source }
+fn data_error(service: &Service, label: &Label, source: crate::adapter::sqlite::SqliteDataError) -> Error {
+    Error::Data {
+        service: service.name.clone(),
+        label: label.to_string(),
+        source,
+    }
 }
 
 /// A place for a label that no service has is mostly a typing error.
 fn warn_of_unused_labels(app: &App, config: &RuntimeConfig) {
     let unused = |table: &str, label: &Label, used: bool| {
         if !used {
-            tracing::warn!("[{table}.{label}] in the runtime configuration is for a label that no service has");
+            tracing::warn!(
+                "[{table}.{label}] in the runtime configuration is for a label that no service has"
+            );
         }
     };
     for label in config.key_value_stores.keys() {
-        let used = app.services.values().any(|service| service.key_value_stores.contains(label));
+        let used = app
+            .services
+            .values()
+            .any(|service| service.key_value_stores.contains(label));
         unused("key_value_store", label, used);
     }
     for label in config.sqlite_databases.keys() {
-        let used = app.services.values().any(|service| service.sqlite_databases.contains(label));
+        let used = app
+            .services
+            .values()
+            .any(|service| service.sqlite_databases.contains(label));
         unused("sqlite_database", label, used);
     }
 }
@@ -363,7 +426,10 @@ fn engine_settings(config: &RuntimeConfig) -> engine::Settings {
 }
 
 fn http_client(config: &RuntimeConfig, tasks: &Tasks) -> Result<PooledClient, Error> {
-    let mut settings = http_client::Settings { blocked: config.block_networks.clone(), ..Default::default() };
+    let mut settings = http_client::Settings {
+        blocked: config.block_networks.clone(),
+        ..Default::default()
+    };
     if !config.outbound_http.connection_pooling {
         settings.max_idle_per_host = 0;
     }

@@ -26,16 +26,34 @@ pub struct StateDir {
 impl StateDir {
     /// Opens (and makes, mode 0700) the state directory and locks it.
     pub(super) fn open(app: &App, options: &Options) -> Result<Self, Error> {
-        let asked = options.state_dir.clone().or_else(|| options.runtime_config.state_dir.clone());
+        let asked = options
+            .state_dir
+            .clone()
+            .or_else(|| options.runtime_config.state_dir.clone());
         let path = asked.unwrap_or_else(|| app.dir.join(NAME));
-        let failed = |source| Error::StateDir { path: path.clone(), source };
-        DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(failed)?;
+        let failed = |source| Error::StateDir {
+            path: path.clone(),
+            source,
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .map_err(failed)?;
         let path = fs::canonicalize(&path).map_err(failed)?;
-        let failed = |source| Error::StateDir { path: path.clone(), source };
+        let failed = |source| Error::StateDir {
+            path: path.clone(),
+            source,
+        };
         let lock = lock(&path)?;
         let key = key(&path.join("identity.key")).map_err(failed)?;
         let cache = options.cache_dir.clone().unwrap_or_else(|| path.join("cache"));
-        Ok(Self { path, cache, key, _lock: lock })
+        Ok(Self {
+            path,
+            cache,
+            key,
+            _lock: lock,
+        })
     }
 
     /// Where it is, absolute.
@@ -60,7 +78,10 @@ impl StateDir {
 }
 
 fn lock(dir: &Path) -> Result<File, Error> {
-    let failed = |source| Error::StateDir { path: dir.to_owned(), source };
+    let failed = |source| Error::StateDir {
+        path: dir.to_owned(),
+        source,
+    };
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -75,7 +96,10 @@ fn lock(dir: &Path) -> Result<File, Error> {
             let mut pid = String::new();
             let known = Read::by_ref(&mut file).take(32).read_to_string(&mut pid).is_ok();
             let pid = known.then(|| pid.trim().to_owned()).filter(|pid| !pid.is_empty());
-            return Err(Error::Locked { path: dir.to_owned(), pid });
+            return Err(Error::Locked {
+                path: dir.to_owned(),
+                pid,
+            });
         }
         Err(TryLockError::Error(source)) => return Err(failed(source)),
     }
@@ -90,14 +114,21 @@ fn lock(dir: &Path) -> Result<File, Error> {
 fn key(path: &Path) -> io::Result<[u8; 32]> {
     match fs::read(path) {
         Ok(bytes) => bytes.try_into().map_err(|_| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged; delete it", path.display()))
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("{} is damaged; delete it", path.display()),
+            )
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let mut key = [0; 32];
             File::open("/dev/urandom")?.read_exact(&mut key)?;
             let temporary = path.with_extension("tmp");
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&temporary)?;
             file.write_all(&key)?;
             file.sync_all()?;
             fs::rename(&temporary, path)?;

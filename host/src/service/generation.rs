@@ -35,7 +35,12 @@ impl Generation {
         routes: Router<Target>,
         services: BTreeMap<ServiceName, Arc<Revision>>,
     ) -> Self {
-        Self { app, number, routes, services }
+        Self {
+            app,
+            number,
+            routes,
+            services,
+        }
     }
 
     /// The app.
@@ -72,7 +77,9 @@ pub struct Registry {
 impl Registry {
     /// Starts with `generation`.
     pub fn new(generation: Generation) -> Self {
-        Self { current: ArcSwap::from_pointee(generation) }
+        Self {
+            current: ArcSwap::from_pointee(generation),
+        }
     }
 
     /// What is served now. A request calls this once.

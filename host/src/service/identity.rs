@@ -15,7 +15,10 @@ pub struct Identity {
 impl Identity {
     /// Begins with the digest of the component. `key` is the one that secrets are hashed with.
     pub fn of(component: &Digest, key: [u8; 32]) -> Self {
-        let mut identity = Self { bytes: b"midplane-revision-1".to_vec(), key };
+        let mut identity = Self {
+            bytes: b"midplane-revision-1".to_vec(),
+            key,
+        };
         identity.add("component", component.as_bytes());
         identity
     }
@@ -68,7 +71,10 @@ mod tests {
 
     #[test]
     fn equal_configurations_have_equal_identities() {
-        assert_eq!(identity(&[("a", "1"), ("b", "2")]), identity(&[("a", "1"), ("b", "2")]));
+        assert_eq!(
+            identity(&[("a", "1"), ("b", "2")]),
+            identity(&[("a", "1"), ("b", "2")])
+        );
     }
 
     #[test]

@@ -42,9 +42,21 @@ pub enum LeaseError {
 
 impl Revision {
     /// A revision that nobody has leased yet.
-    pub fn new(service: ServiceName, id: RevisionId, program: Program, metrics: Arc<RevisionMetrics>) -> Self {
+    pub fn new(
+        service: ServiceName,
+        id: RevisionId,
+        program: Program,
+        metrics: Arc<RevisionMetrics>,
+    ) -> Self {
         let permits = Semaphore::new(program.limits().concurrency.get() as usize);
-        Self { service, id, program: Arc::new(program), permits, waiting: AtomicU32::new(0), metrics }
+        Self {
+            service,
+            id,
+            program: Arc::new(program),
+            permits,
+            waiting: AtomicU32::new(0),
+            metrics,
+        }
     }
 
     /// The service that it is a version of.
@@ -86,7 +98,9 @@ impl Revision {
                 Ok(Lease::new(self.clone()))
             }
             // The semaphore is never closed; were it, nothing could be leased any more either.
-            Ok(Err(_)) | Err(_) => Err(LeaseError::TooLong { waited: limits.queue_timeout }),
+            Ok(Err(_)) | Err(_) => Err(LeaseError::TooLong {
+                waited: limits.queue_timeout,
+            }),
         }
     }
 }
@@ -97,7 +111,9 @@ struct Place<'a>(&'a AtomicU32);
 impl<'a> Place<'a> {
     fn take(waiting: &'a AtomicU32, queue: u32) -> Result<Self, LeaseError> {
         waiting
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| (waiting < queue).then_some(waiting + 1))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
+                (waiting < queue).then_some(waiting + 1)
+            })
             .map(|_| Self(waiting))
             .map_err(|waiting| LeaseError::QueueFull { waiting })
     }
@@ -150,7 +166,10 @@ mod tests {
         let first = Place::take(&waiting, 2);
         let second = Place::take(&waiting, 2);
         assert!(first.is_ok() && second.is_ok());
-        assert!(matches!(Place::take(&waiting, 2), Err(LeaseError::QueueFull { waiting: 2 })));
+        assert!(matches!(
+            Place::take(&waiting, 2),
+            Err(LeaseError::QueueFull { waiting: 2 })
+        ));
         drop(first);
         assert!(Place::take(&waiting, 2).is_ok());
     }

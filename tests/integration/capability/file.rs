@@ -100,7 +100,10 @@ async fn a_running_guest_keeps_the_files_that_it_started_with() {
     let host = builder.start().await;
     let builder = builder.file("a.txt", "changed since");
     for guest in GUESTS {
-        assert_eq!(file(&host, guest, "read", "/a.txt").await, (200, "as it was".into()));
+        assert_eq!(
+            file(&host, guest, "read", "/a.txt").await,
+            (200, "as it was".into())
+        );
     }
     host.stop().await;
     let host = builder.start().await;

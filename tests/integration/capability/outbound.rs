@@ -104,6 +104,39 @@ async fn patterns_allow_what_they_say() {
 }
 
 #[tokio::test]
+async fn networks_that_the_operator_blocks_are_out_of_reach_whatever_the_manifest_allows() {
+    let upstream = Upstream::start().await;
+    let host = allowing("[\"*://*:*\"]")
+        .file(
+            "runtime.toml",
+            "[outbound_networking]\nblock_networks = [\"127.0.0.0/8\"]\n",
+        )
+        .arg("--runtime-config-file")
+        .arg("runtime.toml")
+        .start()
+        .await;
+    for guest in GUESTS {
+        for url in [
+            upstream.url("/"),
+            format!("http://localhost:{}/", upstream.address.port()),
+        ] {
+            let answer = fetch(&host, guest, &url).await;
+            let error = answer["error"].as_str().unwrap_or_default();
+            assert!(
+                error.contains("DestinationIpProhibited"),
+                "{guest} {url}: {answer}"
+            );
+        }
+        let socket = host
+            .get(&format!("/{guest}/tcp?address={}", upstream.address))
+            .await
+            .json();
+        assert_eq!(socket["connected"], false, "{guest}");
+    }
+    assert_eq!(upstream.connections(), 0);
+}
+
+#[tokio::test]
 async fn an_allowed_host_may_come_from_a_variable() {
     let upstream = Upstream::start().await;
     let host = allowing("[\"http://{{ backend }}\"]")
@@ -187,7 +220,10 @@ async fn self_is_the_application_itself() {
     for guest in GUESTS {
         for base in ["", "http://self.alt"] {
             let answer = fetch(&host, guest, &format!("{base}/{guest}/hello")).await;
-            assert!(answer["error"].to_string().contains("HttpRequestDenied"), "{guest}: {answer}");
+            assert!(
+                answer["error"].to_string().contains("HttpRequestDenied"),
+                "{guest}: {answer}"
+            );
         }
     }
 }

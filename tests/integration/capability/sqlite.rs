@@ -35,10 +35,10 @@ async fn every_type_of_value_comes_back_as_it_went_in() {
         )
         .await;
         assert_eq!(insert.status, 200, "{insert:?}");
-        let rows = one(&host, guest, "SELECT i, r, t, b, n AS nothing FROM t")
+        let rows = one(&host, guest, "SELECT i, r, t, b, n AS absent FROM t")
             .await
             .json();
-        assert_eq!(rows["columns"], json!(["i", "r", "t", "b", "nothing"]));
+        assert_eq!(rows["columns"], json!(["i", "r", "t", "b", "absent"]));
         assert_eq!(rows["rows"], json!([values]), "{guest}");
     }
 }
@@ -224,6 +224,30 @@ async fn a_result_without_end_is_bounded() {
         }
     }
     host.stop().await;
+}
+
+#[tokio::test]
+async fn a_database_grows_to_the_size_that_the_operator_set() {
+    let host = data(GRANT)
+        .application(PER_SERVICE)
+        .file(
+            "runtime.toml",
+            "[midplane.sqlite]\nmax_database_size = \"1MiB\"\n",
+        )
+        .arg("--runtime-config-file")
+        .arg("runtime.toml")
+        .start()
+        .await;
+    for guest in GUESTS {
+        one(&host, guest, "CREATE TABLE t (b BLOB)").await;
+        let half = "INSERT INTO t VALUES (zeroblob(600000))";
+        assert_eq!(one(&host, guest, half).await.status, 200, "{guest}");
+        let refused = one(&host, guest, half).await;
+        assert_eq!(refused.status, 422, "{guest}: {refused:?}");
+        assert!(refused.text().contains("DatabaseFull"), "{guest}: {refused:?}");
+        let count = one(&host, guest, "SELECT count(*) FROM t").await;
+        assert_eq!(count.json()["rows"], json!([[1]]), "{guest}");
+    }
 }
 
 #[tokio::test]

@@ -84,6 +84,55 @@ async fn an_env_provider_has_its_own_prefix_and_file() {
 }
 
 #[tokio::test]
+async fn of_several_providers_the_first_that_has_a_value_wins() {
+    let host = app()
+        .file(
+            "vars.env",
+            "SPIN_VARIABLE_TENANT=dotenv\nSPIN_VARIABLE_REGION=dotenv\n",
+        )
+        .file(
+            "runtime.toml",
+            "[[variables_provider]]\ntype = \"static\"\nvalues = { tenant = \"static\" }\n\
+             [[variables_provider]]\ntype = \"env\"\ndotenv_path = \"vars.env\"\n",
+        )
+        .arg("--runtime-config-file")
+        .arg("runtime.toml")
+        .start()
+        .await;
+    for guest in GUESTS {
+        assert_eq!(
+            host.get(&format!("/{guest}/variables/greeting")).await.text(),
+            "hello static in dotenv"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_cannot_be_read_is_named_at_the_start() {
+    for (provider, words) in [
+        (
+            "type = \"env\"\ndotenv_path = \"missing.env\"",
+            ["missing.env", "error"],
+        ),
+        ("type = \"vault\"", ["runtime.toml:2", "vault"]),
+        (
+            "type = \"static\"\nvalue = { tenant = \"a\" }",
+            ["runtime.toml", "values"],
+        ),
+    ] {
+        let failure = app()
+            .file("runtime.toml", format!("[[variables_provider]]\n{provider}\n"))
+            .arg("--runtime-config-file")
+            .arg("runtime.toml")
+            .fail()
+            .await;
+        for word in words {
+            assert!(failure.stderr.contains(word), "no {word} in {}", failure.stderr);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_value_may_come_from_a_file() {
     let host = app()
         .file("tenant.txt", "from a file")

@@ -118,6 +118,11 @@ impl Builder {
         self.folder.path()
     }
 
+    /// Where its hosts find and keep what is compiled.
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
     /// Starts a host and waits until it serves.
     pub async fn start(&self) -> TestHost {
         match self.try_start().await {
@@ -149,7 +154,7 @@ impl Builder {
 
     async fn run(&self, manifest: Option<&Path>) -> Result<TestHost, Finished> {
         let mut command = match self.disk {
-            None => command(build::binary().as_os_str()),
+            None => program(),
             Some(kibibytes) => on_small_disk(&self.folder().join("disk"), kibibytes),
         };
         command.current_dir(self.folder()).arg("up");
@@ -348,11 +353,16 @@ pub struct Finished {
 impl Finished {
     /// Runs the binary with these arguments to its end.
     pub async fn of(arguments: &[&str], folder: &Path) -> Self {
-        let run = command(build::binary().as_os_str())
-            .current_dir(folder)
-            .args(arguments)
-            .output();
-        let output = soon("the binary to end", run).await.expect("the binary starts");
+        let mut command = program();
+        command.current_dir(folder).args(arguments);
+        Self::by(command).await
+    }
+
+    /// Runs a command to its end.
+    pub async fn by(mut command: Command) -> Self {
+        let output = soon("the binary to end", command.output())
+            .await
+            .expect("the binary starts");
         Self {
             status: output.status,
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -375,6 +385,11 @@ fn on_small_disk(place: &Path, kibibytes: u32) -> Command {
     command.args(["--mount", "sh", "-c", &script]);
     command.arg(place).arg(build::binary());
     command
+}
+
+/// The binary, deaf to the environment of whoever runs the tests.
+pub fn program() -> Command {
+    command(build::binary().as_os_str())
 }
 
 /// A program, deaf to the environment of whoever runs the tests.

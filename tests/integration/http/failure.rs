@@ -3,7 +3,7 @@
 use http::Request;
 
 use super::{GUESTS, assert_problem, guests};
-use crate::harness::{Answer, Protocol, empty, streamed};
+use crate::harness::{Answer, Protocol, empty, raw, streamed};
 
 #[tokio::test]
 async fn a_failure_before_the_head_is_a_500_that_tells_nothing_of_the_guest() {
@@ -128,6 +128,40 @@ async fn a_body_shorter_than_promised_is_never_taken_for_whole() {
 }
 
 #[tokio::test]
+async fn an_informational_status_is_no_response() {
+    let host = guests().await;
+    for guest in GUESTS {
+        for protocol in Protocol::ALL {
+            let connection = host.connect(protocol).await;
+            for status in [100, 101, 103] {
+                assert_problem(&connection.get(&format!("/{guest}/status/{status}")).await, 500);
+            }
+            assert_eq!(connection.get(&format!("/{guest}/hello")).await.text(), "hello\n");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_the_client_breaks_is_a_400() {
+    let host = guests().await;
+    for guest in GUESTS {
+        let request = format!(
+            "POST /{guest}/upload-count HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\
+             connection: close\r\n\r\n4\r\nbody\r\nno-size\r\n"
+        );
+        let answer = raw(host.address, request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{guest}: {answer}");
+        assert!(answer.contains("application/problem+json"), "{guest}: {answer}");
+    }
+    // It is the client's failure and nobody else's.
+    let lines = host.stop().await;
+    assert!(
+        lines.iter().all(|line| line.field("kind").is_empty()),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_guest_that_never_answers_is_a_504() {
     let host = guests().await;
     let (wait_2, wait_3, loop_2, loop_3) = tokio::join!(
@@ -138,6 +172,14 @@ async fn a_guest_that_never_answers_is_a_504() {
     );
     for answer in [wait_2, wait_3, loop_2, loop_3] {
         assert_problem(&answer, 504);
+        let id = answer.json()["request_id"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let line = host
+            .wait_for_log("the timeout", |line| line.field("request_id") == id)
+            .await;
+        assert_eq!(line.field("kind"), "timeout", "{}", line.text());
     }
     for guest in GUESTS {
         assert_eq!(host.get(&format!("/{guest}/hello")).await.text(), "hello\n");

@@ -78,7 +78,7 @@ async fn of_equal_routes_the_last_wins_and_the_host_warns() {
             line.field("level").eq_ignore_ascii_case("warn")
         })
         .await;
-    for word in ["/hello", "first", "last"] {
+    for word in ["/hello", "spin.toml:7", "line 11", "last wins"] {
         assert!(warning.text().contains(word), "no {word} in {}", warning.text());
     }
 }

@@ -150,6 +150,41 @@ async fn a_client_that_hangs_up_ends_a_guest_that_never_waits() {
     }
 }
 
+#[tokio::test]
+async fn a_client_that_hangs_up_ends_the_whole_chain() {
+    let host = crate::harness::TestHost::builder()
+        .service("caller", "chain-caller")
+        .grant("allowed_outbound_hosts = [\"http://*.spin.internal\"]")
+        .service("p2", "http-p2")
+        .service("p3", "http-p3")
+        .route("/caller/...", "caller")
+        .tables("[[trigger.http]]\nroute = { private = true }\ncomponent = \"p2\"")
+        .tables("[[trigger.http]]\nroute = { private = true }\ncomponent = \"p3\"")
+        .start()
+        .await;
+    for guest in GUESTS {
+        for behaviour in ["never-responds", "infinite-loop"] {
+            let connection = host.connect(Protocol::Http1).await;
+            let path = format!("/caller/call/{guest}/{behaviour}");
+            let request =
+                tokio::spawn(async move { connection.send(Request::get(path).body(empty()).unwrap()).await });
+            let running = async |count| {
+                for service in [guest, "caller"] {
+                    let label = format!("service=\"{service}\"");
+                    if host.metric("midplane_requests_in_flight", &[&label]).await != Some(count) {
+                        return false;
+                    }
+                }
+                true
+            };
+            eventually("the chain to run", async || running(1.0).await).await;
+            request.abort();
+            eventually("the chain to end", async || running(0.0).await).await;
+        }
+    }
+    host.stop().await;
+}
+
 /// On HTTP/2 only: below HTTP/1.1 the kernel alone may buffer more than a request body may have.
 #[tokio::test]
 async fn a_reader_that_stops_reading_stops_the_guest() {

@@ -49,6 +49,24 @@ async fn malformed_requests_are_refused_and_the_host_goes_on() {
 }
 
 #[tokio::test]
+async fn methods_that_no_guest_may_answer_are_a_405() {
+    let host = guests().await;
+    for (line, allowed) in [
+        ("TRACE /p2/hello", "GET, HEAD, POST"),
+        ("POST /.well-known/spin/health", "GET, HEAD"),
+    ] {
+        let request = format!("{line} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        let answer = raw(host.address, request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+        assert!(answer.contains("application/problem+json"), "{answer}");
+        assert!(answer.contains(&format!("\r\nallow: {allowed}")), "{answer}");
+    }
+    let connect = b"CONNECT example.com:443 HTTP/1.1\r\nhost: example.com:443\r\nconnection: close\r\n\r\n";
+    let answer = raw(host.address, connect).await;
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+}
+
+#[tokio::test]
 async fn a_request_cannot_hide_behind_another() {
     let host = guests().await;
     let smuggled = b"POST /p2/upload-count HTTP/1.1\r\nhost: test\r\ncontent-length: 4\r\n\

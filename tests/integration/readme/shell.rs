@@ -28,8 +28,9 @@ impl Shell {
             .args(["--noprofile", "--norc"])
             .current_dir(folder)
             .env("LC_ALL", "C.UTF-8")
-            .env_remove("http_proxy")
-            .env("NO_PROXY", "127.0.0.1")
+            // No settings of whoever runs the test: neither `.curlrc` and `.sqliterc` nor a proxy.
+            .env("HOME", folder)
+            .env("no_proxy", "*")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -3,10 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-use crate::harness::{Builder, Finished, TestHost};
+use crate::harness::{Builder, TestHost, program};
 
 pub const ADMIN_EMAIL: &str = "admin@example.com";
 pub const ADMIN_PASSWORD: &str = "the tests' own admin password";
@@ -37,7 +36,11 @@ pub async fn manifest(shape: Shape) -> String {
     let text = fs::read_to_string(repository().join("spin.toml")).expect("the repository has a manifest");
     let target = repository().join("components/target");
     let target = target.to_str().expect("the path is text");
-    let text = replace(&text, "source = \"components/target", &format!("source = \"{target}"));
+    let text = replace(
+        &text,
+        "source = \"components/target",
+        &format!("source = \"{target}"),
+    );
     match shape {
         Shape::PerService => text,
         Shape::Shared => replace(&text, "data = \"per-service\"", "data = \"app\""),
@@ -61,17 +64,19 @@ async fn build() {
     static BUILT: OnceCell<()> = OnceCell::const_new();
     BUILT
         .get_or_init(async || {
-            // Whoever asks the binary for anything has it built first.
-            let version = Finished::of(&["--version"], &repository()).await;
-            assert!(version.status.success(), "{version:?}");
-            let mut command = Command::new(binary());
-            command.arg("build").current_dir(repository()).kill_on_drop(true);
+            let mut command = program();
+            command.arg("build").current_dir(repository());
             for (name, _) in std::env::vars_os() {
                 // The components' own cargo must not hear of the one that runs this test.
                 let text = name.to_string_lossy();
                 let package = text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_");
-                let flags = ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"];
-                if package || flags.contains(&&*text) || text.starts_with("MIDPLANE_") {
+                let flags = [
+                    "CARGO_TARGET_DIR",
+                    "CARGO_BUILD_TARGET",
+                    "RUSTFLAGS",
+                    "CARGO_ENCODED_RUSTFLAGS",
+                ];
+                if package || flags.contains(&&*text) {
                     command.env_remove(&name);
                 }
             }
@@ -80,11 +85,4 @@ async fn build() {
             assert!(output.status.success(), "the components do not build:\n{said}");
         })
         .await;
-}
-
-/// The host beside the tests: `target/<profile>/midplane`, where tests run from `target/<profile>/deps`.
-fn binary() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows its own file");
-    let profile = test.parent().and_then(Path::parent);
-    profile.expect("tests run from target/<profile>/deps").join("midplane")
 }

@@ -18,8 +18,8 @@ use crate::harness::{Answer, Builder, TestHost, empty, full};
 pub struct Call {
     pub method: Method,
     pub path: String,
-    headers: Vec<(String, String)>,
-    body: Option<Bytes>,
+    pub headers: Vec<(String, String)>,
+    pub body: Option<Bytes>,
 }
 
 pub fn get(path: impl Into<String>) -> Call {
@@ -41,7 +41,12 @@ pub fn delete(path: impl Into<String>) -> Call {
 impl Call {
     pub fn new(method: Method, path: impl Into<String>) -> Self {
         let (path, headers) = (path.into(), Vec::new());
-        Self { method, path, headers, body: None }
+        Self {
+            method,
+            path,
+            headers,
+            body: None,
+        }
     }
 
     /// A header field; one of the same name is replaced.
@@ -85,7 +90,10 @@ impl From<&Answer> for Tokens {
     fn from(answer: &Answer) -> Self {
         let body = answer.json();
         let token = |name: &str| body[name].as_str().expect("a token is text").to_owned();
-        Self { access: token("access_token"), refresh: token("refresh_token") }
+        Self {
+            access: token("access_token"),
+            refresh: token("refresh_token"),
+        }
     }
 }
 
@@ -102,7 +110,11 @@ impl Contracts {
     }
 
     pub fn of(&self, path: &str) -> &Contract {
-        if path.starts_with("/auth/") { &self.auth } else { &self.catalog }
+        if path.starts_with("/auth/") {
+            &self.auth
+        } else {
+            &self.catalog
+        }
     }
 }
 
@@ -138,14 +150,18 @@ impl Shop {
             request = request.header(name, value);
         }
         let body = call.body.map_or_else(empty, full);
-        self.host.request(request.body(body).expect("the test's request is valid")).await
+        self.host
+            .request(request.body(body).expect("the test's request is valid"))
+            .await
     }
 
     /// Sends a request and checks the answer.
     pub async fn send(&self, call: Call) -> Answer {
         let (method, path, sent) = (call.method.clone(), call.path.clone(), call.body.clone());
         let answer = self.probe(call).await;
-        self.contracts.of(&path).check(&method, &path, sent.as_deref(), &answer);
+        self.contracts
+            .of(&path)
+            .check(&method, &path, sent.as_deref(), &answer);
         answer
     }
 
@@ -154,7 +170,13 @@ impl Shop {
         let sent = format!("{call:?}");
         let answer = self.send(call).await;
         let log = || self.host.log_text();
-        assert_eq!(answer.status, status, "{sent}\nanswered {:?}\n{}", answer.text(), log());
+        assert_eq!(
+            answer.status,
+            status,
+            "{sent}\nanswered {:?}\n{}",
+            answer.text(),
+            log()
+        );
         answer
     }
 
@@ -181,7 +203,9 @@ impl Shop {
 
     /// A product as it stands.
     pub async fn product(&self, id: &str) -> Value {
-        self.expect(200, get(format!("/catalog/products/{id}"))).await.json()
+        self.expect(200, get(format!("/catalog/products/{id}")))
+            .await
+            .json()
     }
 
     /// All products, in the order of a listing with these parameters.
@@ -189,9 +213,20 @@ impl Shop {
         let mut items = Vec::new();
         let mut cursor = String::new();
         loop {
-            let page = self.expect(200, get(format!("/catalog/products?limit=100&{parameters}{cursor}"))).await;
+            let page = self
+                .expect(
+                    200,
+                    get(format!("/catalog/products?limit=100&{parameters}{cursor}")),
+                )
+                .await;
             let page = page.json();
-            items.extend(page["items"].as_array().expect("a page has items").iter().cloned());
+            items.extend(
+                page["items"]
+                    .as_array()
+                    .expect("a page has items")
+                    .iter()
+                    .cloned(),
+            );
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => return items,
@@ -229,12 +264,17 @@ pub fn product(sku: &str, stock: u64) -> Value {
 /// A member of an answer that is text.
 pub fn text(value: &Value, member: &str) -> String {
     let found = value[member].as_str();
-    found.unwrap_or_else(|| panic!("{member} is no text in {value}")).to_owned()
+    found
+        .unwrap_or_else(|| panic!("{member} is no text in {value}"))
+        .to_owned()
 }
 
 /// Awaits all at the same time, in order.
 pub async fn at_once<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    let mut running: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    let mut running: Vec<_> = futures
+        .into_iter()
+        .map(|future| (Box::pin(future), None))
+        .collect();
     poll_fn(|context| {
         for (future, output) in &mut running {
             if output.is_none()

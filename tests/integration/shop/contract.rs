@@ -34,7 +34,9 @@ impl Contract {
 
     /// The path templates, each with its methods in upper case and their operations.
     pub fn paths(&self) -> Vec<(&str, Vec<(Method, &Value)>)> {
-        let paths = self.document["paths"].as_object().expect("the document has paths");
+        let paths = self.document["paths"]
+            .as_object()
+            .expect("the document has paths");
         let named = paths.iter().map(|(path, item)| {
             let operations = METHODS.iter().filter_map(|name| {
                 let method = name.to_uppercase().parse().expect("the names are ours");
@@ -49,7 +51,9 @@ impl Contract {
     pub fn described(&self) -> BTreeSet<Outcome> {
         let mut described = BTreeSet::new();
         for (_, operation) in self.paths().into_iter().flat_map(|(_, operations)| operations) {
-            let responses = operation["responses"].as_object().expect("an operation has responses");
+            let responses = operation["responses"]
+                .as_object()
+                .expect("an operation has responses");
             let statuses = responses.keys().filter(|status| *status != "default");
             described.extend(statuses.map(|status| (id(operation).to_owned(), status.clone())));
         }
@@ -81,20 +85,28 @@ impl Contract {
         }
         if !head {
             let outcome = (id(operation).to_owned(), status);
-            self.driven.lock().unwrap_or_else(PoisonError::into_inner).insert(outcome);
+            self.driven
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(outcome);
         }
     }
 
     /// The operation of a path, which is percent-encoded and has no query.
     fn operation(&self, method: &Method, path: &str) -> Option<&Value> {
         let fits = |template: &str| {
-            let (template, path): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
+            let (template, path): (Vec<_>, Vec<_>) =
+                (template.split('/').collect(), path.split('/').collect());
             let pairs = || template.iter().zip(&path);
             template.len() == path.len()
-                && pairs().all(|(part, segment)| part == segment || (part.starts_with('{') && !segment.is_empty()))
+                && pairs()
+                    .all(|(part, segment)| part == segment || (part.starts_with('{') && !segment.is_empty()))
         };
         let (_, operations) = self.paths().into_iter().find(|(template, _)| fits(template))?;
-        operations.into_iter().find(|(other, _)| other == method).map(|(_, operation)| operation)
+        operations
+            .into_iter()
+            .find(|(other, _)| other == method)
+            .map(|(_, operation)| operation)
     }
 
     fn check_headers(&self, response: &Value, headers: &HeaderMap, place: &str) {
@@ -102,14 +114,21 @@ impl Contract {
             let described = resolve(&self.document, described);
             let values: Vec<_> = headers.get_all(name).iter().collect();
             if values.is_empty() {
-                assert!(described["required"] != true, "{place} without {name}: {headers:?}");
+                assert!(
+                    described["required"] != true,
+                    "{place} without {name}: {headers:?}"
+                );
                 continue;
             }
             assert_eq!(values.len(), 1, "{place} with {name} more than once");
-            let text = values[0].to_str().unwrap_or_else(|_| panic!("{place} with {name}: {values:?}"));
+            let text = values[0]
+                .to_str()
+                .unwrap_or_else(|_| panic!("{place} with {name}: {values:?}"));
             let schema = &described["schema"];
             let value = match resolve(&self.document, schema)["type"].as_str() {
-                Some("integer") => text.parse().map_or(Value::from(text), |number: u64| number.into()),
+                Some("integer") => text
+                    .parse()
+                    .map_or(Value::from(text), |number: u64| number.into()),
                 _ => Value::from(text),
             };
             let wrong = violations(&self.document, schema, &value);
@@ -121,11 +140,15 @@ impl Contract {
         let media_type = answer.header("content-type");
         let Some(content) = response.get("content") else {
             assert!(answer.body.is_empty(), "{place} with a body: {:?}", answer.text());
-            assert_eq!(media_type, "", "{place} with the type of a body that is not there");
+            assert_eq!(
+                media_type, "",
+                "{place} with the type of a body that is not there"
+            );
             return;
         };
         let described = content.get(media_type);
-        let described = described.unwrap_or_else(|| panic!("{place} with a body of type {media_type:?}: {answer:?}"));
+        let described =
+            described.unwrap_or_else(|| panic!("{place} with a body of type {media_type:?}: {answer:?}"));
         if head {
             assert!(answer.body.is_empty(), "{place} with a body: {:?}", answer.text());
             return;

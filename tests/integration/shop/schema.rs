@@ -7,15 +7,23 @@ use serde_json::Value;
 /// Every place where a value does not fit its schema; none if it does. References are looked up in `document`.
 pub fn violations(document: &Value, schema: &Value, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    Check { document, found: &mut found }.value(schema, value, "");
+    Check {
+        document,
+        found: &mut found,
+    }
+    .value(schema, value, "");
     found
 }
 
 /// What a schema or an object of the document says, behind its references.
 pub fn resolve<'a>(document: &'a Value, mut node: &'a Value) -> &'a Value {
     while let Some(reference) = node.get("$ref").and_then(Value::as_str) {
-        let pointer = reference.strip_prefix('#').expect("references stay within the document");
-        node = document.pointer(pointer).unwrap_or_else(|| panic!("{reference} leads nowhere"));
+        let pointer = reference
+            .strip_prefix('#')
+            .expect("references stay within the document");
+        node = document
+            .pointer(pointer)
+            .unwrap_or_else(|| panic!("{reference} leads nowhere"));
     }
     node
 }
@@ -36,11 +44,20 @@ impl Check<'_> {
         for (keyword, rule) in keywords {
             match keyword.as_str() {
                 "$ref" => {
-                    let pointer = rule.as_str().and_then(|text| text.strip_prefix('#')).expect("a local reference");
+                    let pointer = rule
+                        .as_str()
+                        .and_then(|text| text.strip_prefix('#'))
+                        .expect("a local reference");
                     let target = self.document.pointer(pointer);
-                    self.value(target.unwrap_or_else(|| panic!("{rule} leads nowhere")), value, place);
+                    self.value(
+                        target.unwrap_or_else(|| panic!("{rule} leads nowhere")),
+                        value,
+                        place,
+                    );
                 }
-                "allOf" => list(rule).iter().for_each(|schema| self.value(schema, value, place)),
+                "allOf" => list(rule)
+                    .iter()
+                    .for_each(|schema| self.value(schema, value, place)),
                 "oneOf" => {
                     let fits = |schema: &&Value| violations(self.document, schema, value).is_empty();
                     let fitting = list(rule).iter().filter(fits).count();
@@ -71,19 +88,39 @@ impl Check<'_> {
         place: &str,
     ) {
         match (keyword, value) {
-            ("minimum", Value::Number(_)) => self.hold(number(value) >= number(rule), place, || format!("is below {rule}")),
-            ("maximum", Value::Number(_)) => self.hold(number(value) <= number(rule), place, || format!("is above {rule}")),
-            ("minLength", Value::String(text)) => self.hold(text.chars().count() >= size(rule), place, || "is too short".into()),
-            ("maxLength", Value::String(text)) => self.hold(text.chars().count() <= size(rule), place, || "is too long".into()),
+            ("minimum", Value::Number(_)) => self.hold(number(value) >= number(rule), place, || {
+                format!("is below {rule}")
+            }),
+            ("maximum", Value::Number(_)) => self.hold(number(value) <= number(rule), place, || {
+                format!("is above {rule}")
+            }),
+            ("minLength", Value::String(text)) => {
+                self.hold(text.chars().count() >= size(rule), place, || {
+                    "is too short".into()
+                })
+            }
+            ("maxLength", Value::String(text)) => {
+                self.hold(text.chars().count() <= size(rule), place, || "is too long".into())
+            }
             ("pattern", Value::String(text)) => {
-                let pattern = Regex::new(rule.as_str().expect("a pattern is text")).expect("a pattern is one");
+                let pattern =
+                    Regex::new(rule.as_str().expect("a pattern is text")).expect("a pattern is one");
                 self.hold(pattern.is_match(text), place, || format!("does not match {rule}"));
             }
-            ("format", Value::String(text)) => self.hold(has_format(text, rule), place, || format!("is no {rule}")),
-            ("minItems", Value::Array(items)) => self.hold(items.len() >= size(rule), place, || "has too few items".into()),
-            ("maxItems", Value::Array(items)) => self.hold(items.len() <= size(rule), place, || "has too many items".into()),
+            ("format", Value::String(text)) => {
+                self.hold(has_format(text, rule), place, || format!("is no {rule}"))
+            }
+            ("minItems", Value::Array(items)) => {
+                self.hold(items.len() >= size(rule), place, || "has too few items".into())
+            }
+            ("maxItems", Value::Array(items)) => {
+                self.hold(items.len() <= size(rule), place, || "has too many items".into())
+            }
             ("uniqueItems", Value::Array(items)) => {
-                let repeated = items.iter().enumerate().any(|(index, item)| items[..index].contains(item));
+                let repeated = items
+                    .iter()
+                    .enumerate()
+                    .any(|(index, item)| items[..index].contains(item));
                 self.hold(rule != true || !repeated, place, || "repeats an item".into());
             }
             ("items", Value::Array(items)) => {
@@ -113,8 +150,19 @@ impl Check<'_> {
                 }
             }
             (
-                "minimum" | "maximum" | "minLength" | "maxLength" | "pattern" | "format" | "minItems" | "maxItems"
-                | "uniqueItems" | "items" | "required" | "properties" | "additionalProperties",
+                "minimum"
+                | "maximum"
+                | "minLength"
+                | "maxLength"
+                | "pattern"
+                | "format"
+                | "minItems"
+                | "maxItems"
+                | "uniqueItems"
+                | "items"
+                | "required"
+                | "properties"
+                | "additionalProperties",
                 _,
             ) => {}
             _ => panic!("the schema keyword {keyword} is not known to this test"),
@@ -137,7 +185,9 @@ fn list(rule: &Value) -> &[Value] {
 }
 
 fn size(rule: &Value) -> usize {
-    rule.as_u64().and_then(|size| size.try_into().ok()).expect("the keyword takes a size")
+    rule.as_u64()
+        .and_then(|size| size.try_into().ok())
+        .expect("the keyword takes a size")
 }
 
 /// Exact for all numbers that the shop knows: they are below 2^53.
@@ -237,10 +287,18 @@ fn what_does_not_fit_is_found_at_its_place() {
     for (name, value) in wrong {
         let found = with(name, value.clone());
         assert!(
-            found.iter().any(|violation| violation.starts_with(&format!("\"/{name}"))),
+            found
+                .iter()
+                .any(|violation| violation.starts_with(&format!("\"/{name}"))),
             "{name}: {value}: {found:?}"
         );
     }
-    assert_eq!(violations(&document, &schema, &serde_json::json!({})), ["\"\" has no name"]);
-    assert_eq!(violations(&document, &schema, &serde_json::json!([])), ["\"\" is no \"object\""]);
+    assert_eq!(
+        violations(&document, &schema, &serde_json::json!({})),
+        ["\"\" has no name"]
+    );
+    assert_eq!(
+        violations(&document, &schema, &serde_json::json!([])),
+        ["\"\" is no \"object\""]
+    );
 }

@@ -36,9 +36,16 @@ fn tool(database: &Path) -> Command {
         command.args(["-c", PYTHON]);
         command
     } else {
-        panic!("this test looks at data files with the program sqlite3 (or with python3): install one of them");
+        panic!(
+            "this test looks at data files with the program sqlite3 (or with python3): install one of them"
+        );
     };
-    command.arg(database).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+        .arg(database)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     command
 }
 
@@ -46,12 +53,20 @@ fn tool(database: &Path) -> Command {
 pub async fn run(database: &Path, statements: &str) -> Vec<String> {
     let mut child = tool(database).spawn().expect("the tool starts");
     let mut stdin = child.stdin.take().expect("stdin is piped");
-    stdin.write_all(format!("{statements}\n").as_bytes()).await.expect("the tool reads");
+    stdin
+        .write_all(format!("{statements}\n").as_bytes())
+        .await
+        .expect("the tool reads");
     drop(stdin);
-    let output = soon("the statements to end", child.wait_with_output()).await.expect("the child is ours");
+    let output = soon("the statements to end", child.wait_with_output())
+        .await
+        .expect("the child is ours");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.is_empty(), "{statements}: {said}");
-    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Another process that holds the write lock of a database; dropping it gives the lock back.
@@ -66,10 +81,19 @@ impl Lock {
         let mut child = tool(database).spawn().expect("the tool starts");
         let mut stdin = child.stdin.take().expect("stdin is piped");
         let statements = "PRAGMA journal_mode = wal;\nBEGIN IMMEDIATE;\nSELECT 'held';\n";
-        stdin.write_all(statements.as_bytes()).await.expect("the tool reads");
+        stdin
+            .write_all(statements.as_bytes())
+            .await
+            .expect("the tool reads");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
         soon("the lock", async {
-            while lines.next_line().await.expect("the tool writes lines").expect("the lock is taken") != "held" {}
+            while lines
+                .next_line()
+                .await
+                .expect("the tool writes lines")
+                .expect("the lock is taken")
+                != "held"
+            {}
         })
         .await;
         Self { child, _stdin: stdin }
@@ -82,10 +106,20 @@ impl Lock {
 
 /// Where a host says that a service's database is.
 pub fn database(announcement: &serde_json::Value, service: &str) -> PathBuf {
-    let services = announcement["services"].as_array().expect("the host lists its services");
-    let found = services.iter().find(|listed| listed["service"] == service).expect("the service is listed");
+    let services = announcement["services"]
+        .as_array()
+        .expect("the host lists its services");
+    let found = services
+        .iter()
+        .find(|listed| listed["service"] == service)
+        .expect("the service is listed");
     let data = found["data"].as_array().expect("the host lists data");
-    let [place] = &data[..] else { panic!("{service} has one database: {announcement}") };
-    assert_eq!((&place["kind"], &place["label"]), (&"sqlite".into(), &"default".into()));
+    let [place] = &data[..] else {
+        panic!("{service} has one database: {announcement}")
+    };
+    assert_eq!(
+        (&place["kind"], &place["label"]),
+        (&"sqlite".into(), &"default".into())
+    );
     place["path"].as_str().expect("a path is text").into()
 }

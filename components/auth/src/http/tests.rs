@@ -1,3 +1,5 @@
+//! The HTTP edge over the in-memory store.
+
 use super::*;
 use crate::adapter::database::testing::Sqlite;
 use crate::adapter::schema::migrate;

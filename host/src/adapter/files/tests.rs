@@ -1,3 +1,5 @@
+//! Files are staged in temporary directories and read back as a guest would see them.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

@@ -1,3 +1,5 @@
+//! Where values come from, in which order, and what is said when there is none.
+
 use super::*;
 use crate::manifest;
 use crate::model::ServiceName;

@@ -105,7 +105,7 @@ impl Default for Bounds {
 }
 
 /// Why a statement or a connection failed. The texts are written for the guest: they name no path and no other
-/// service, and say what to do.
+/// service, and say what to do. A lock begins with SQLite's own words, which guests look for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SqlError {
     /// SQLite refused the statement: its syntax, a constraint, a missing table, a wrong number of parameters.
@@ -124,14 +124,14 @@ pub enum SqlError {
     #[error("the database is full: delete rows, or have the operator raise its size or free disk space")]
     DatabaseFull,
     /// Another connection held the lock for longer than a statement waits. Nothing was changed.
-    #[error("the database is busy: another connection has held its lock for {waited:?}; try again")]
+    #[error("database is locked: another connection has held its lock for {waited:?}; try again")]
     Busy {
         /// How long the statement waited.
         waited: Duration,
     },
     /// The transaction read before another one wrote, so it can no longer write.
     #[error(
-        "the database is busy: it has changed since this transaction read it; \
+        "database is locked: it has changed since this transaction read it; \
          roll back and try again, and begin transactions that write with BEGIN IMMEDIATE"
     )]
     Conflict,

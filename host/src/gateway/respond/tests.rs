@@ -47,7 +47,6 @@ fn errors() -> Vec<(GatewayError, u16, &'static str)> {
             504,
             "timeout",
         ),
-        (GatewayError::Draining, 503, "draining"),
         (GatewayError::Internal, 500, "internal"),
     ]
 }

@@ -1,3 +1,5 @@
+//! What the file may say, what it may not, and how that is told.
+
 use std::time::Duration;
 
 use super::*;

@@ -53,8 +53,6 @@ label! {
         Overload = "overload",
         /// The client left before the end of the response.
         Cancelled = "cancelled",
-        /// The host is stopping.
-        Draining = "draining",
         /// The request's body exceeds its limit.
         BodyTooLarge = "body_too_large",
         /// The request's head exceeds its limit.

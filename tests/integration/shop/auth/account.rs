@@ -17,7 +17,10 @@ async fn whoever_registers_is_logged_in_and_can_log_in() {
     assert_ne!(first.refresh, again.refresh);
     let mut accounts = Vec::new();
     for tokens in [&first, &again] {
-        let account = shop.expect(200, get("/auth/me").bearer(&tokens.access)).await.json();
+        let account = shop
+            .expect(200, get("/auth/me").bearer(&tokens.access))
+            .await
+            .json();
         assert_eq!(account["email"], "ada@example.com");
         assert_eq!(account["roles"], json!(["customer"]));
         accounts.push(account);
@@ -52,7 +55,9 @@ async fn wrong_credentials_are_refused_and_do_not_say_which_part_is_wrong() {
         ("ada@example.com' OR '1'='1", PASSWORD),
         ("ada@example.com", "' OR '1'='1' --"),
     ] {
-        let answer = shop.expect(401, post("/auth/login").json(&credentials(email, password))).await;
+        let answer = shop
+            .expect(401, post("/auth/login").json(&credentials(email, password)))
+            .await;
         answers.push((answer.header("www-authenticate").to_owned(), answer.json()));
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:#?}");
@@ -77,7 +82,8 @@ async fn an_address_can_be_registered_once() {
     let access = Tokens::from(created[0]).access;
     shop.expect(200, get("/auth/me").bearer(&access)).await;
     for spelling in ["ADA@EXAMPLE.com", "  ada@example.com\t"] {
-        shop.expect(409, post("/auth/register").json(&credentials(spelling, PASSWORD))).await;
+        shop.expect(409, post("/auth/register").json(&credentials(spelling, PASSWORD)))
+            .await;
     }
 }
 
@@ -98,18 +104,32 @@ async fn what_is_out_of_bounds_is_named_by_its_place() {
         ("ada@example.com", "eleven char", "/password"),
         ("ada@example.com", &"x".repeat(129), "/password"),
     ] {
-        let answer = shop.expect(422, post("/auth/register").json(&credentials(email, password))).await;
-        assert_eq!(answer.json()["errors"][0]["pointer"], pointer, "{email:?} {password:?}");
+        let answer = shop
+            .expect(422, post("/auth/register").json(&credentials(email, password)))
+            .await;
+        assert_eq!(
+            answer.json()["errors"][0]["pointer"],
+            pointer,
+            "{email:?} {password:?}"
+        );
         assert!(!answer.text().contains(password), "the answer repeats a password");
     }
     // Bounds count characters, and any of them will do.
-    for (number, password) in ["💡".repeat(12), "x".repeat(128), " \u{0}'\"\\;--\n\u{202e}xyz".to_owned()].iter().enumerate() {
+    for (number, password) in [
+        "💡".repeat(12),
+        "x".repeat(128),
+        " \u{0}'\"\\;--\n\u{202e}xyz".to_owned(),
+    ]
+    .iter()
+    .enumerate()
+    {
         let email = format!("user{number}@example.com");
         shop.register(&email, password).await;
         shop.login(&email, password).await;
         let trimmed = password.trim();
         if trimmed != password {
-            shop.expect(401, post("/auth/login").json(&credentials(&email, trimmed))).await;
+            shop.expect(401, post("/auth/login").json(&credentials(&email, trimmed)))
+                .await;
         }
     }
 }

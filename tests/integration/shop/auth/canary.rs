@@ -42,9 +42,19 @@ async fn passwords_and_tokens_are_in_no_log_no_metric_and_no_file() {
     shop.expect(200, get("/auth/me").bearer(&second.access)).await;
     shop.create(&admin.access, &product("SKU-1", 1)).await;
     // Failures are where secrets leak.
-    shop.expect(401, post("/auth/login").json(&credentials("ada@example.com", WRONG))).await;
+    shop.expect(
+        401,
+        post("/auth/login").json(&credentials("ada@example.com", WRONG)),
+    )
+    .await;
     shop.expect(401, refresh(&first)).await;
-    shop.expect(403, post("/catalog/products").bearer(&second.access).json(&product("SKU-2", 1))).await;
+    shop.expect(
+        403,
+        post("/catalog/products")
+            .bearer(&second.access)
+            .json(&product("SKU-2", 1)),
+    )
+    .await;
     for body in [
         json!({ "email": "ada@example.com", "password": [ELSEWHERE] }),
         json!({ "email": "ada@example.com", "password": PASSWORD, "again": ELSEWHERE }),
@@ -55,7 +65,8 @@ async fn passwords_and_tokens_are_in_no_log_no_metric_and_no_file() {
         shop.expect(400, post("/auth/login").json(&body)).await;
     }
     let broken = format!("{{\"email\":\"ada@example.com\",\"password\":\"{ELSEWHERE}\"");
-    shop.expect(400, post("/auth/login").body("application/json", broken)).await;
+    shop.expect(400, post("/auth/login").body("application/json", broken))
+        .await;
 
     let mut secrets = vec![
         ("the admin's password".to_owned(), ADMIN_PASSWORD.into()),
@@ -63,10 +74,17 @@ async fn passwords_and_tokens_are_in_no_log_no_metric_and_no_file() {
         ("a wrong password".to_owned(), WRONG.into()),
         ("a password elsewhere".to_owned(), ELSEWHERE.into()),
     ];
-    for (whose, tokens) in [("the admin's", &admin), ("the first", &first), ("the second", &second)] {
+    for (whose, tokens) in [
+        ("the admin's", &admin),
+        ("the first", &first),
+        ("the second", &second),
+    ] {
         let (_, signature) = tokens.access.rsplit_once('.').unwrap();
         secrets.push((format!("{whose} access token"), signature.into()));
-        secrets.push((format!("{whose} access token's signature"), token::decode(signature)));
+        secrets.push((
+            format!("{whose} access token's signature"),
+            token::decode(signature),
+        ));
         secrets.push((format!("{whose} refresh token"), tokens.refresh.as_str().into()));
         let bytes = token::decode(&tokens.refresh);
         secrets.push((format!("{whose} session id"), bytes[..16].into()));
@@ -81,7 +99,10 @@ async fn passwords_and_tokens_are_in_no_log_no_metric_and_no_file() {
     // While the write-ahead log is there, and when it is folded in.
     assert_eq!(holding(&state, &secrets), Vec::<String>::new());
     let lines = shop.host.stop().await;
-    shown.push(("the log", lines.iter().map(|line| format!("{}\n", line.text())).collect()));
+    shown.push((
+        "the log",
+        lines.iter().map(|line| format!("{}\n", line.text())).collect(),
+    ));
     assert!(shown.iter().all(|(_, text)| !text.is_empty()));
     for (place, text) in &shown {
         for (name, secret) in &secrets {

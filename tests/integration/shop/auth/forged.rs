@@ -11,12 +11,19 @@ const PASSWORD: &str = "a password of the tests";
 
 /// Requests that need a token, one of each service.
 fn doors(number: usize) -> [Call; 2] {
-    [get("/auth/me"), post("/catalog/products").json(&product(&format!("SKU-{number}"), 1))]
+    [
+        get("/auth/me"),
+        post("/catalog/products").json(&product(&format!("SKU-{number}"), 1)),
+    ]
 }
 
 fn refused_as_invalid(answer: &Answer, what: &str) {
     assert_eq!(answer.status, 401, "{what}: {answer:?}");
-    assert_eq!(answer.header("www-authenticate"), "Bearer error=\"invalid_token\"", "{what}");
+    assert_eq!(
+        answer.header("www-authenticate"),
+        "Bearer error=\"invalid_token\"",
+        "{what}"
+    );
 }
 
 #[tokio::test]
@@ -61,22 +68,32 @@ async fn other_ways_to_say_who_one_is_are_refused() {
         let missing = shop.send(door.clone()).await;
         assert_eq!(missing.status, 401);
         assert_eq!(missing.header("www-authenticate"), "Bearer");
-        for value in ["Basic YWRtaW46YWRtaW4=", "Bearer", "Bearer ", &admin, &format!("Bearer {admin} x")] {
+        for value in [
+            "Basic YWRtaW46YWRtaW4=",
+            "Bearer",
+            "Bearer ",
+            &admin,
+            &format!("Bearer {admin} x"),
+        ] {
             let answer = shop.send(door.clone().header("authorization", value)).await;
             refused_as_invalid(&answer, value);
         }
         let path = format!("{}?access_token={admin}", door.path);
         let query = shop.send(Call { path, ..door.clone() }).await;
         assert_eq!(query.status, 401, "a token in the query counts: {query:?}");
-        let cookie = shop.send(door.header("cookie", &format!("access_token={admin}"))).await;
+        let cookie = shop
+            .send(door.header("cookie", &format!("access_token={admin}")))
+            .await;
         assert_eq!(cookie.status, 401, "a token in a cookie counts: {cookie:?}");
     }
 }
 
 #[tokio::test]
 async fn a_token_is_good_until_it_expires() {
-    let shop = Shop::start(&variable(shop().await, "access_token_seconds", "1").arg("--quiet")).await;
-    let mut tokens = shop.login(crate::shop::ADMIN_EMAIL, crate::shop::ADMIN_PASSWORD).await;
+    let shop = Shop::start(&variable(shop().await, "access_token_seconds", "1")).await;
+    let mut tokens = shop
+        .login(crate::shop::ADMIN_EMAIL, crate::shop::ADMIN_PASSWORD)
+        .await;
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     // Its life is counted in whole seconds and ends at once when the second of its birth does. Only answers that
     // came before that, and requests that began after it, tell something.

@@ -9,7 +9,12 @@ use crate::shop::{Shop, get, post, shop, variable};
 
 async fn kids(shop: &Shop) -> Vec<String> {
     let set = shop.expect(200, get("/auth/jwks.json")).await.json();
-    set["keys"].as_array().unwrap().iter().map(|key| text(key, "kid")).collect()
+    set["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| text(key, "kid"))
+        .collect()
 }
 
 #[tokio::test]
@@ -31,7 +36,8 @@ async fn one_key_serves_for_long_and_over_a_restart() {
 
 #[tokio::test]
 async fn a_new_key_signs_new_tokens_and_the_old_one_keeps_its_own_valid() {
-    let builder = variable(shop().await, "key_rotation_seconds", "10");
+    let builder = variable(shop().await, "key_rotation_seconds", "1");
+    let builder = variable(builder, "access_token_seconds", "100");
     let shop = Shop::start(&builder).await;
     let old = shop.admin().await;
     let first = Token::parse(&old).kid().to_owned();
@@ -39,7 +45,10 @@ async fn a_new_key_signs_new_tokens_and_the_old_one_keeps_its_own_valid() {
     // Reading the set is enough to have an old key replaced.
     eventually("a second key", async || kids(&shop).await.len() > 1).await;
     let published = kids(&shop).await;
-    assert_eq!(published[0], first, "the old one stays published, before the new one");
+    assert_eq!(
+        published[0], first,
+        "the old one stays published, before the new one"
+    );
     let new = shop.admin().await;
     let second = Token::parse(&new).kid().to_owned();
     assert_ne!(second, first);
@@ -50,7 +59,9 @@ async fn a_new_key_signs_new_tokens_and_the_old_one_keeps_its_own_valid() {
     shop.create(&old, &product("OLD-2", 1)).await;
     // The catalog hears of a new key when it first meets one, but does not ask more often than every few seconds.
     eventually("the catalog to know the new key", async || {
-        let answer = shop.send(post("/catalog/products").bearer(&new).json(&product("NEW-1", 1))).await;
+        let answer = shop
+            .send(post("/catalog/products").bearer(&new).json(&product("NEW-1", 1)))
+            .await;
         answer.status == 201
     })
     .await;

@@ -28,7 +28,10 @@ async fn a_refresh_token_is_traded_for_new_tokens_again_and_again() {
     let mut seen = vec![tokens.refresh.clone()];
     for _ in 0..5 {
         tokens = Tokens::from(&shop.expect(200, refresh(&tokens.refresh)).await);
-        assert!(!seen.contains(&tokens.refresh), "a refresh token was given out twice");
+        assert!(
+            !seen.contains(&tokens.refresh),
+            "a refresh token was given out twice"
+        );
         seen.push(tokens.refresh.clone());
         shop.expect(200, get("/auth/me").bearer(&tokens.access)).await;
     }
@@ -47,7 +50,9 @@ async fn a_used_refresh_token_ends_its_whole_session_and_no_other() {
     refused(&shop, &stolen.refresh).await;
     refused(&shop, &newest.refresh).await;
     refused(&shop, &stolen.refresh).await;
-    let line = shop.wait_for_log("news of the reuse", |line| line.message().contains("used refresh token came back"));
+    let line = shop.wait_for_log("news of the reuse", |line| {
+        line.message().contains("used refresh token came back")
+    });
     assert_eq!(line.await.field("service"), "auth");
     shop.expect(200, refresh(&other.refresh)).await;
     shop.login("ada@example.com", PASSWORD).await;
@@ -60,7 +65,12 @@ async fn of_many_that_use_one_refresh_token_one_wins_at_most() {
     let answers = at_once((0..16).map(|_| shop.send(refresh(&tokens.refresh)))).await;
     let won: Vec<_> = answers.iter().filter(|answer| answer.status == 200).collect();
     assert_eq!(won.len(), 1, "{answers:#?}");
-    assert!(answers.iter().all(|answer| [200, 401].contains(&answer.status.as_u16())), "{answers:#?}");
+    assert!(
+        answers
+            .iter()
+            .all(|answer| [200, 401].contains(&answer.status.as_u16())),
+        "{answers:#?}"
+    );
     // The others were reuse.
     refused(&shop, &Tokens::from(won[0]).refresh).await;
 }

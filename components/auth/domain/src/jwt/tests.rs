@@ -1,3 +1,5 @@
+//! Tokens that are right, and every way to be wrong that we know of.
+
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);

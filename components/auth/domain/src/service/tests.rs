@@ -1,3 +1,5 @@
+//! The domain over its in-memory store, with a clock that the test turns.
+
 use super::*;
 use crate::Timestamp;
 use crate::testing::{Counting, Memory, StoppedClock, ready, suite};

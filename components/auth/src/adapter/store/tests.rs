@@ -1,3 +1,5 @@
+//! The statements of the adapter, run by a real SQLite.
+
 use super::super::database::testing::Sqlite;
 use super::super::schema::migrate;
 use super::*;

@@ -1,0 +1,556 @@
+//! Both documents, held against the services: every operation with every status that it is said to have.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::Arc;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::application::{replace, repository};
+use super::client::{Contracts, at_once, credentials, product, text};
+use super::contract::Outcome;
+use super::schema::{resolve, violations};
+use super::sqlite::{self, Lock};
+use super::token::{encode, forgeries};
+use super::{Call, Shape, Shop, application, delete, get, post, put, shop, variable};
+
+const PASSWORD: &str = "a password of the tests";
+
+/// Described, and not to be had from outside: a document that is part of the component is always there.
+const UNTRIED: [(&str, &str); 1] = [("getOpenApi", "500")];
+
+/// One request for each operation, by its id, that is right as far as it says itself.
+struct Requests {
+    admin: String,
+    product: String,
+    reservation: String,
+    refresh: String,
+}
+
+impl Requests {
+    fn auth(&self) -> [(&'static str, Call); 6] {
+        let refresh = json!({ "refresh_token": self.refresh });
+        [
+            (
+                "register",
+                post("/auth/register").json(&credentials("new@example.com", PASSWORD)),
+            ),
+            (
+                "login",
+                post("/auth/login").json(&credentials("ada@example.com", PASSWORD)),
+            ),
+            ("refresh", post("/auth/refresh").json(&refresh)),
+            ("logout", post("/auth/logout").json(&refresh)),
+            ("me", get("/auth/me").bearer(&self.admin)),
+            ("jwks", get("/auth/jwks.json")),
+        ]
+    }
+
+    fn reading(&self) -> [(&'static str, Call); 2] {
+        [
+            ("listProducts", get("/catalog/products")),
+            ("getProduct", get(format!("/catalog/products/{}", self.product))),
+        ]
+    }
+
+    fn admins(&self) -> [(&'static str, Call); 8] {
+        let path = format!("/catalog/products/{}", self.product);
+        let reservation = format!("/catalog/reservations/{}", self.reservation);
+        let mut update = product("UPDATED-1", 0);
+        update
+            .as_object_mut()
+            .expect("a product is an object")
+            .remove("stock");
+        let calls = [
+            (
+                "createProduct",
+                post("/catalog/products").json(&product("NEW-1", 10)),
+            ),
+            ("updateProduct", put(&path).header("if-match", "*").json(&update)),
+            ("deleteProduct", delete(&path).header("if-match", "*")),
+            (
+                "setStock",
+                put(format!("{path}/stock")).json(&json!({ "on_hand": 10 })),
+            ),
+            (
+                "reserve",
+                Shop::reservation("", &self.reservation, &self.product, 1, 600),
+            ),
+            ("getReservation", get(&reservation)),
+            ("commitReservation", post(format!("{reservation}/commit"))),
+            ("releaseReservation", post(format!("{reservation}/release"))),
+        ];
+        calls.map(|(operation, call)| (operation, call.bearer(&self.admin)))
+    }
+}
+
+#[tokio::test]
+async fn every_operation_answers_as_described_and_nothing_described_stays_untried() {
+    let contracts = Contracts::load();
+    services_that_cannot_work(&contracts).await;
+
+    let builder = shop().await;
+    let database = builder.folder().join("state/data/shop/catalog/sqlite/default.db");
+    fs::create_dir_all(database.parent().expect("a file has a folder")).expect("the folder is ours");
+    let lock = Lock::take(&database).await;
+    let shop = Shop::start_with(&builder, contracts.clone()).await;
+    assert_eq!(
+        sqlite::database(&shop.announcement, "catalog"),
+        database.canonicalize().expect("it was made")
+    );
+    let mut requests = Requests {
+        admin: shop.admin().await,
+        product: "019b79d0-2c00-7a3b-9c41-5d0f3a6e8b21".to_owned(),
+        reservation: "first".to_owned(),
+        refresh: "A".repeat(64),
+    };
+    // A database that somebody else writes to, before there is even a table in it.
+    let busy = requests.reading().into_iter().chain(requests.admins());
+    at_once(busy.map(|(_, call)| shop.expect(503, call))).await;
+    lock.release().await;
+
+    accounts(&shop, &mut requests).await;
+    products(&shop, &mut requests).await;
+    reservations(&shop, &requests).await;
+    malformed(&shop, &requests).await;
+    failures(&shop, &requests).await;
+    too_many(&shop).await;
+
+    let untried: BTreeSet<Outcome> = UNTRIED
+        .map(|(id, status)| (id.to_owned(), status.to_owned()))
+        .into();
+    for contract in [&contracts.auth, &contracts.catalog] {
+        let missing: BTreeSet<_> = contract
+            .described()
+            .difference(&contract.driven())
+            .cloned()
+            .collect();
+        let excused: BTreeSet<_> = contract.described().intersection(&untried).cloned().collect();
+        assert_eq!(missing, excused, "described, and driven by nothing");
+    }
+}
+
+/// `auth` with a setting that does not do, and therefore `catalog` without keys.
+async fn services_that_cannot_work(contracts: &Arc<Contracts>) {
+    let builder = variable(shop().await, "access_token_seconds", "0");
+    let shop = Shop::start_with(&builder, contracts.clone()).await;
+    let some = format!(
+        "{}.{}.{}",
+        encode(br#"{"alg":"EdDSA","kid":"k","typ":"JWT"}"#),
+        encode(b"{}"),
+        encode(&[0; 64])
+    );
+    let requests = Requests {
+        admin: some,
+        product: "019b79d0-2c00-7a3b-9c41-5d0f3a6e8b21".to_owned(),
+        reservation: "none".to_owned(),
+        refresh: "A".repeat(64),
+    };
+    for (_, call) in requests.auth().into_iter().chain(requests.admins()) {
+        shop.expect(503, call).await;
+    }
+    shop.expect(200, get("/auth/openapi.json")).await;
+    shop.expect(200, get("/catalog/products")).await;
+}
+
+async fn accounts(shop: &Shop, requests: &mut Requests) {
+    requests.refresh = shop.register("ada@example.com", PASSWORD).await.refresh;
+    for (operation, call) in requests.auth() {
+        let status = match operation {
+            "register" => 201,
+            "logout" => 204,
+            _ => 200,
+        };
+        shop.expect(status, call).await;
+    }
+    shop.expect(
+        409,
+        post("/auth/register").json(&credentials("ada@example.com", PASSWORD)),
+    )
+    .await;
+    shop.expect(
+        422,
+        post("/auth/register").json(&credentials("ada@example.com", "short")),
+    )
+    .await;
+    shop.expect(
+        401,
+        post("/auth/login").json(&credentials("ada@example.com", "wrong")),
+    )
+    .await;
+    shop.expect(
+        401,
+        post("/auth/refresh").json(&json!({ "refresh_token": requests.refresh })),
+    )
+    .await;
+    shop.expect(401, get("/auth/me")).await;
+}
+
+async fn products(shop: &Shop, requests: &mut Requests) {
+    let created = shop.expect(201, requests.admins()[0].1.clone()).await;
+    requests.product = text(&created.json(), "id");
+    let path = format!("/catalog/products/{}", requests.product);
+    assert_eq!(created.header("location"), path);
+    let tag = created.header("etag").to_owned();
+    shop.expect(409, requests.admins()[0].1.clone()).await;
+    for (_, call) in requests.reading() {
+        shop.expect(200, call).await;
+    }
+    shop.expect(304, get(&path).header("if-none-match", &tag)).await;
+    let [create, update, remove, count, ..] = requests.admins().map(|(_, call)| call);
+    shop.expect(422, create.clone().json(&product("lower case", 1)))
+        .await;
+    shop.expect(
+        409,
+        update.clone().json(&json!({
+            "sku": "LGT-0101", "name": "x", "category": "x", "price": { "amount": 0, "currency": "EUR" },
+        })),
+    )
+    .await;
+    shop.expect(200, update.clone()).await;
+    shop.expect(412, update.clone().header("if-match", &tag)).await;
+    shop.expect(428, update.clone().without("if-match")).await;
+    shop.expect(
+        422,
+        update.clone().json(&json!({
+            "sku": "", "name": "x", "category": "x", "price": { "amount": 0, "currency": "EUR" },
+        })),
+    )
+    .await;
+    shop.expect(412, remove.clone().header("if-match", &tag)).await;
+    shop.expect(428, remove.clone().without("if-match")).await;
+    shop.expect(400, remove.clone().header("if-match", "no tag"))
+        .await;
+    shop.expect(200, count.clone()).await;
+    shop.expect(422, count.clone().json(&json!({ "on_hand": -1 })))
+        .await;
+    for call in [update, remove, count, get(&path)] {
+        let missing = Call {
+            path: call.path.replace(&requests.product, "none"),
+            ..call
+        };
+        shop.expect(404, missing).await;
+    }
+    let gone = shop.create(&requests.admin, &product("GONE-1", 1)).await;
+    let gone = delete(format!("/catalog/products/{}", text(&gone, "id"))).bearer(&requests.admin);
+    shop.expect(204, gone.header("if-match", "*")).await;
+}
+
+async fn reservations(shop: &Shop, requests: &Requests) {
+    let [_, _, remove, count, reserve, read, commit, release] = requests.admins().map(|(_, call)| call);
+    shop.expect(201, reserve.clone()).await;
+    shop.expect(200, reserve.clone()).await;
+    shop.expect(200, read.clone()).await;
+    shop.expect(409, remove).await;
+    shop.expect(409, count.json(&json!({ "on_hand": 0 }))).await;
+    shop.expect(200, commit.clone()).await;
+    shop.expect(409, release.clone()).await;
+    // Both kinds of conflict.
+    shop.expect(409, reserve.clone()).await;
+    shop.expect(
+        409,
+        Shop::reservation(&requests.admin, "second", &requests.product, 1000, 600),
+    )
+    .await;
+    shop.expect(
+        422,
+        Shop::reservation(&requests.admin, "second", &requests.product, 0, 600),
+    )
+    .await;
+    shop.expect(
+        201,
+        Shop::reservation(&requests.admin, "second", &requests.product, 1, 600),
+    )
+    .await;
+    let second = |call: &Call| Call {
+        path: call.path.replace("/first", "/second"),
+        ..call.clone()
+    };
+    shop.expect(200, second(&release)).await;
+    shop.expect(409, second(&commit)).await;
+    for call in [read, commit, release] {
+        shop.expect(
+            404,
+            Call {
+                path: call.path.replace("/first", "/none"),
+                ..call
+            },
+        )
+        .await;
+    }
+    shop.expect(200, get("/catalog/openapi.json")).await;
+}
+
+/// What is wrong in the same way wherever it happens.
+async fn malformed(shop: &Shop, requests: &Requests) {
+    let customer = shop.login("ada@example.com", PASSWORD).await.access;
+    let (_, forged) = forgeries(&requests.admin, &[0; 32]).remove(0);
+    shop.expect(401, get("/auth/me").bearer(&forged)).await;
+    for (_, call) in requests.admins() {
+        shop.expect(401, call.clone().without("authorization")).await;
+        shop.expect(401, call.clone().bearer(&forged)).await;
+        shop.expect(403, call.bearer(&customer)).await;
+    }
+    let open_api = get("/catalog/openapi.json");
+    let catalog = requests
+        .reading()
+        .into_iter()
+        .chain(requests.admins())
+        .map(|(_, call)| call);
+    for call in catalog.chain([open_api]) {
+        let path = format!("{}?unknown=1", call.path);
+        shop.expect(400, Call { path, ..call }).await;
+    }
+    for (_, call) in requests.auth().into_iter().chain(requests.admins()) {
+        if call.has_body() {
+            shop.expect(400, call.clone().body("application/json", "{")).await;
+            shop.expect(413, call.clone().body("application/json", " ".repeat(65_537)))
+                .await;
+            shop.expect(415, call.body("text/plain", "{}")).await;
+        }
+    }
+}
+
+/// Tables that are gone: nobody is told more than that something failed, and it works again when they are back.
+async fn failures(shop: &Shop, requests: &Requests) {
+    let rename = async |from: &str, to: &str| {
+        for (service, tables) in [
+            (
+                "auth",
+                ["auth_accounts", "auth_sessions", "auth_signing_keys"].as_slice(),
+            ),
+            ("catalog", &["catalog_products", "catalog_reservations"]),
+        ] {
+            let rename = |table: &&str| format!("ALTER TABLE {table}{from} RENAME TO {table}{to};");
+            let statements: Vec<_> = tables.iter().map(rename).collect();
+            sqlite::run(
+                &sqlite::database(&shop.announcement, service),
+                &statements.join("\n"),
+            )
+            .await;
+        }
+    };
+    let calls = || {
+        requests
+            .auth()
+            .into_iter()
+            .chain(requests.reading())
+            .chain(requests.admins())
+    };
+    rename("", "_gone").await;
+    for (operation, call) in calls() {
+        // The keys that the catalog knows already do for a while.
+        let answer = shop.expect(500, call).await.text();
+        for inside in ["auth_", "catalog_", "table", "SQL", "sql", "default"] {
+            assert!(!answer.contains(inside), "{operation} tells {inside}: {answer}");
+        }
+    }
+    rename("_gone", "").await;
+    for (_, call) in calls() {
+        let answer = shop.send(call).await;
+        assert!(answer.status.as_u16() < 500, "{answer:?}");
+    }
+}
+
+async fn too_many(shop: &Shop) {
+    let guesses = (0..60).map(|number| {
+        let email = format!("user{}@example.com", number % 5);
+        shop.send(post("/auth/login").json(&credentials(&email, "a wrong password")))
+    });
+    at_once(guesses).await;
+    let taken = post("/auth/register").json(&credentials("ada@example.com", PASSWORD));
+    at_once((0..15).map(|_| shop.send(taken.clone()))).await;
+}
+
+#[tokio::test]
+async fn a_service_gives_out_the_document_that_its_answers_are_held_against() {
+    let shop = Shop::start(&shop().await).await;
+    for (service, path) in [
+        ("auth", "/auth/openapi.json"),
+        ("catalog", "/catalog/openapi.json"),
+    ] {
+        let served = shop.expect(200, get(path)).await;
+        let file = repository().join(format!("components/{service}/openapi.json"));
+        let text = fs::read_to_string(file).expect("a service has a document");
+        assert_eq!(
+            served.text(),
+            text,
+            "the component of {service} was not built from this document"
+        );
+    }
+}
+
+#[tokio::test]
+async fn reading_can_be_asked_for_its_head_alone() {
+    let shop = Shop::start(&shop().await).await;
+    let admin = shop.admin().await;
+    let id = text(&shop.list("").await[0], "id");
+    shop.expect(201, Shop::reservation(&admin, "r", &id, 1, 600))
+        .await;
+    for path in [
+        "/auth/me",
+        "/auth/jwks.json",
+        "/auth/openapi.json",
+        "/catalog/openapi.json",
+        "/catalog/products",
+        "/catalog/products?limit=0",
+        "/catalog/products/none",
+        &format!("/catalog/products/{id}"),
+        "/catalog/reservations/r",
+    ] {
+        let whole = shop.send(get(path).bearer(&admin)).await;
+        let head = shop.send(Call::new(Method::HEAD, path).bearer(&admin)).await;
+        assert_eq!(head.status, whole.status, "{path}");
+        let fields = |mut headers: http::HeaderMap| {
+            headers.remove("date");
+            headers
+        };
+        assert_eq!(fields(head.headers), fields(whole.headers), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn other_methods_are_refused_with_those_that_there_are() {
+    let shop = Shop::start(&shop().await).await;
+    let contracts = Contracts::load();
+    let mut refused = 0;
+    for contract in [&contracts.auth, &contracts.catalog] {
+        for (template, operations) in contract.paths() {
+            let mut allowed: BTreeSet<_> = operations.iter().map(|(method, _)| method.as_str()).collect();
+            if allowed.contains("GET") {
+                allowed.insert("HEAD");
+            }
+            let path = template.replace("{id}", "some");
+            for method in [
+                "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PURGE",
+            ] {
+                if allowed.contains(method) {
+                    continue;
+                }
+                let answer = shop
+                    .probe(Call::new(method.parse().expect("a method"), &path))
+                    .await;
+                assert_eq!(answer.status, 405, "{method} {path}: {answer:?}");
+                assert_eq!(answer.header("content-type"), "application/problem+json");
+                let listed: BTreeSet<_> = answer.header("allow").split(", ").collect();
+                assert_eq!(listed, allowed, "{method} {path}");
+                if method != "HEAD" {
+                    assert_eq!(answer.json()["status"], 405);
+                }
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 50, "{refused}");
+}
+
+#[tokio::test]
+async fn paths_that_nobody_described_lead_nowhere() {
+    let shop = Shop::start(&shop().await).await;
+    let admin = shop.admin().await;
+    for path in [
+        "/",
+        "/auth",
+        "/auth/",
+        "/auth/login/",
+        "/auth//login",
+        "/auth/Login",
+        "/auth/users",
+        "/auth/jwks",
+        "/auth/.well-known/jwks.json",
+        "/auth/me/roles",
+        "/auth/..%2fcatalog/products",
+        "/auth/../catalog/products",
+        "/catalog",
+        "/catalog/",
+        "/catalog/products/",
+        "/catalog//products",
+        "/catalog/product",
+        "/catalog/products/some/stock/",
+        "/catalog/products/some/price",
+        "/catalog/reservations/some/expire",
+        "/catalog/reservations/some/commit/",
+        "/catalog/%70roducts/some/more",
+        "/orders",
+        "/authx/login",
+    ] {
+        for method in [Method::GET, Method::POST, Method::DELETE] {
+            let answer = shop.probe(Call::new(method.clone(), path).bearer(&admin)).await;
+            assert_eq!(answer.status, 404, "{method} {path}: {answer:?}");
+            assert_eq!(
+                answer.header("content-type"),
+                "application/problem+json",
+                "{method} {path}"
+            );
+            assert_eq!(answer.json()["status"], 404);
+        }
+    }
+}
+
+#[test]
+fn the_examples_of_a_document_fit_its_schemas() {
+    for service in ["auth", "catalog"] {
+        let contract = super::contract::Contract::of(service);
+        let document = &contract.document;
+        let mut examples = 0;
+        let mut check = |place: &str, media: &Value| {
+            let named = media["examples"]
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(_, example)| &example["value"]);
+            for example in media.get("example").into_iter().chain(named) {
+                let wrong = violations(document, &media["schema"], example);
+                assert!(wrong.is_empty(), "{service}: {place}: {example:#}: {wrong:#?}");
+                examples += 1;
+            }
+        };
+        for (path, operations) in contract.paths() {
+            for (method, operation) in operations {
+                let content = |node: &'_ Value| node["content"].as_object().cloned().unwrap_or_default();
+                for media in content(&operation["requestBody"]).values() {
+                    check(&format!("{method} {path}"), media);
+                }
+                for (status, response) in operation["responses"]
+                    .as_object()
+                    .expect("an operation has responses")
+                {
+                    for media in content(resolve(document, response)).values() {
+                        check(&format!("{method} {path} {status}"), media);
+                    }
+                }
+                for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                    check(&format!("{method} {path}"), resolve(document, parameter));
+                }
+            }
+        }
+        assert!(examples > 20, "{service}: {examples}");
+    }
+}
+
+#[tokio::test]
+async fn the_catalog_says_that_it_cannot_check_tokens_where_nobody_gives_it_keys() {
+    let manifest = application::manifest(Shape::PerService).await;
+    for address in [
+        "http://auth.spin.internal/auth/nothing",
+        "http://nobody.spin.internal/auth/jwks.json",
+        "http://127.0.0.1:9/auth/jwks.json",
+        "http://auth.spin.internal/auth/openapi.json",
+        "no address",
+    ] {
+        let manifest = replace(&manifest, "http://auth.spin.internal/auth/jwks.json", address);
+        let shop = Shop::start(&shop().await.manifest(manifest)).await;
+        let admin = shop.admin().await;
+        let create = post("/catalog/products")
+            .bearer(&admin)
+            .json(&product("SKU-1", 1));
+        let answer = shop.expect(503, create).await;
+        assert!(!answer.text().contains("spin.internal"), "{answer:?}");
+        let said = |line: &crate::harness::Line| {
+            line.field("service") == "catalog" && line.message().contains("no key set")
+        };
+        shop.wait_for_log("why", said).await;
+        shop.expect(200, get("/catalog/products")).await;
+    }
+}
