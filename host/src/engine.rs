@@ -29,7 +29,7 @@ mod run;
 
 pub use cache::CacheError;
 pub use compile::{Code, CompileError, Origin};
-pub use context::{Chain, ChainError, Hop, MAX_DEPTH, Progress, RequestContext};
+pub use context::{BodyFault, Chain, ChainError, Hop, MAX_DEPTH, Progress, RequestContext};
 pub use failure::Failure;
 pub use program::{Drive, Program, Reuse};
 /// A body on either side of a guest, and the error it may end with.

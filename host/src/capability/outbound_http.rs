@@ -230,10 +230,10 @@ impl OutboundHttp {
         self.hosts.is_empty()
     }
 
-    /// Whether a socket of the service may reach an address: the manifest allows it for any scheme, and the host does
-    /// not block its network.
-    pub fn allows_socket(&self, address: SocketAddr) -> bool {
-        self.hosts.check_address("*", address.ip(), address.port()) && !self.blocked.blocks(address.ip())
+    /// Whether a socket of the service may reach an address: the manifest allows it for the scheme `tcp` or `udp`, and
+    /// the host does not block its network.
+    pub fn allows_socket(&self, scheme: &str, address: SocketAddr) -> bool {
+        self.hosts.check_address(scheme, address.ip(), address.port()) && !self.blocked.blocks(address.ip())
     }
 
     /// Decides whether a request may be made, and which way it goes. Without an authority it is one to the

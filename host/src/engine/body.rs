@@ -8,7 +8,7 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -17,7 +17,7 @@ use http::header::CONTENT_LENGTH;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 
-use super::context::RequestContext;
+use super::context::{BodyFault, RequestContext};
 use super::{Body, BodyError, Failure};
 use crate::shutdown::{Task, Tasks};
 
@@ -56,13 +56,19 @@ where
         let Some(frame) = ready!(Pin::new(&mut self.inner).poll_frame(cx)) else {
             return Poll::Ready(None);
         };
-        let frame = frame.map_err(BodyError::from)?;
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => {
+                self.context.progress.body_failed(BodyFault::Broken);
+                return Poll::Ready(Some(Err(error.into())));
+            }
+        };
         self.context.progress.moved();
         if let Some(data) = frame.data_ref() {
             let length = data.len() as u64;
             if length > self.left {
                 self.left = 0;
-                self.context.progress.body_too_large();
+                self.context.progress.body_failed(BodyFault::TooLarge);
                 return Poll::Ready(Some(Err(BodyError::HttpRequestBodySize(None))));
             }
             self.left -= length;
@@ -186,9 +192,18 @@ impl GuestResponse {
         }
     }
 
-    /// The guest may finish what it does after its response; nobody waits for it.
+    /// The guest may finish what it does after its response; nobody waits for it. Mostly it is done as soon as it may run
+    /// once more, which then costs no task.
     fn let_go(&mut self) {
         self.ended = true;
+        if let Driver::Inline(work) = &mut self.driver
+            && work
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_ready()
+        {
+            self.driver = Driver::Done;
+        }
         self.spawn();
         // Dropping a `Task` detaches it; its own deadline still holds.
         self.driver = Driver::Done;

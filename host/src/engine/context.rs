@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -101,6 +101,16 @@ impl RequestContext {
     }
 }
 
+/// What can be wrong with a request's body: the client's fault, whatever the guest makes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum BodyFault {
+    /// It is longer than the service takes.
+    TooLarge = 1,
+    /// It ended before its end, or is not framed as HTTP wants it.
+    Broken = 2,
+}
+
 /// Until when a request may go on: before the head its whole time counts, afterwards the time since a byte last moved.
 pub struct Progress {
     started: Instant,
@@ -108,7 +118,7 @@ pub struct Progress {
     /// Milliseconds between `started` and the last byte that moved.
     moved: AtomicU64,
     request_bytes: AtomicU64,
-    body_too_large: AtomicBool,
+    body_fault: AtomicU8,
     failed: AtomicBool,
 }
 
@@ -119,7 +129,7 @@ impl Progress {
             head_sent: AtomicBool::new(false),
             moved: AtomicU64::new(0),
             request_bytes: AtomicU64::new(0),
-            body_too_large: AtomicBool::new(false),
+            body_fault: AtomicU8::new(0),
             failed: AtomicBool::new(false),
         }
     }
@@ -156,14 +166,18 @@ impl Progress {
         self.request_bytes.load(Ordering::Relaxed)
     }
 
-    /// Notes that the client sent more than the service takes.
-    pub fn body_too_large(&self) {
-        self.body_too_large.store(true, Ordering::Release);
+    /// Notes what is wrong with the body that the client sends.
+    pub fn body_failed(&self, fault: BodyFault) {
+        self.body_fault.store(fault as u8, Ordering::Release);
     }
 
-    /// Whether the client sent more than the service takes.
-    pub fn is_body_too_large(&self) -> bool {
-        self.body_too_large.load(Ordering::Acquire)
+    /// What is wrong with the body that the client sends, if anything.
+    pub fn body_fault(&self) -> Option<BodyFault> {
+        match self.body_fault.load(Ordering::Acquire) {
+            1 => Some(BodyFault::TooLarge),
+            2 => Some(BodyFault::Broken),
+            _ => None,
+        }
     }
 
     /// Notes that the guest failed, before its Wasm store goes and with it the ends of its streams.

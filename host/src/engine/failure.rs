@@ -8,6 +8,7 @@ use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode as ErrorCode2;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode as ErrorCode3;
 
+use super::context::BodyFault;
 use super::program::Program;
 use crate::telemetry::metrics::ErrorReason;
 use crate::telemetry::{self, FailureKind, GuestFailure, Origin, RequestId};
@@ -33,6 +34,9 @@ pub enum Failure {
         /// What the service takes, in bytes.
         limit: u64,
     },
+    /// The body that the client sent ended before its end, or is malformed.
+    #[error("the request body is broken")]
+    BodyBroken,
     /// No instance could be had now.
     #[error("no instance is free")]
     NoInstance,
@@ -45,6 +49,16 @@ pub enum Failure {
     /// The host itself failed while it worked for this request.
     #[error("the host failed")]
     Host,
+}
+
+impl Failure {
+    /// What a fault of the request's body means. `limit` is what the service takes, in bytes.
+    pub(super) fn of_body(fault: BodyFault, limit: u64) -> Self {
+        match fault {
+            BodyFault::TooLarge => Self::BodyTooLarge { limit },
+            BodyFault::Broken => Self::BodyBroken,
+        }
+    }
 }
 
 /// What a guest left behind that tells why it failed.
@@ -158,6 +172,7 @@ impl Report {
             Failure::NoResponse | Failure::NoHandler => ErrorReason::NoResponse,
             Failure::TimedOut(_) => ErrorReason::Timeout,
             Failure::BodyTooLarge { .. } => ErrorReason::BodyTooLarge,
+            Failure::BodyBroken => ErrorReason::BadRequest,
             Failure::NoInstance => ErrorReason::Overload,
             Failure::Host => ErrorReason::Internal,
         });

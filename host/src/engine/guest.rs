@@ -77,8 +77,9 @@ impl Guest {
                         // A guest serves nobody; a socket that connects may have any free port of its own.
                         SocketAddrUse::TcpBind | SocketAddrUse::UdpBind => address.port() == 0,
                         SocketAddrUse::TcpListen | SocketAddrUse::TcpAccept => false,
-                        SocketAddrUse::TcpConnect | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => {
-                            grant.allows_socket(address)
+                        SocketAddrUse::TcpConnect => grant.allows_socket("tcp", address),
+                        SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => {
+                            grant.allows_socket("udp", address)
                         }
                     };
                     Box::pin(std::future::ready(allowed))
@@ -167,19 +168,22 @@ fn link_relative_requests(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
 
     linker.allow_shadowing(true);
     let mut interface = linker.instance(OUTGOING_HANDLER)?;
-    interface.func_wrap("handle", |mut store: StoreContextMut<'_, Guest>, (request, options): Arguments| {
-        let mut view = store.data_mut().http();
-        let asked = view.table.get_mut(&request)?;
-        if asked.authority.as_ref().is_none_or(String::is_empty) {
-            asked.authority = Some("self".to_owned());
-            asked.scheme = Some(Scheme::Http);
-        }
-        let answer: Answer = match outgoing_handler::Host::handle(&mut view, request, options) {
-            Ok(response) => Ok(response),
-            Err(error) => Err(error.downcast()?),
-        };
-        Ok((answer,))
-    })?;
+    interface.func_wrap(
+        "handle",
+        |mut store: StoreContextMut<'_, Guest>, (request, options): Arguments| {
+            let mut view = store.data_mut().http();
+            let asked = view.table.get_mut(&request)?;
+            if asked.authority.as_ref().is_none_or(String::is_empty) {
+                asked.authority = Some("self".to_owned());
+                asked.scheme = Some(Scheme::Http);
+            }
+            let answer: Answer = match outgoing_handler::Host::handle(&mut view, request, options) {
+                Ok(response) => Ok(response),
+                Err(error) => Err(error.downcast()?),
+            };
+            Ok((answer,))
+        },
+    )?;
     linker.allow_shadowing(false);
     Ok(())
 }

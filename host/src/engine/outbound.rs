@@ -148,6 +148,7 @@ fn chain_error(error: &ChainError) -> BodyError {
         ChainError::Failed(super::Failure::BodyTooLarge { limit }) => {
             BodyError::HttpRequestBodySize(Some(*limit))
         }
+        ChainError::Failed(super::Failure::BodyBroken) => BodyError::HttpProtocolError,
         ChainError::Failed(failure) => BodyError::InternalError(Some(failure.to_string())),
     }
 }

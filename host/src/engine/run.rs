@@ -58,7 +58,7 @@ impl Program {
                         Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
                         polled => polled.is_ready(),
                     };
-                    poll_head(&mut waiting, &context, limit, cx).map_ok(|head| (head, done))
+                    poll_head(&mut waiting, &context, limit, done, cx).map_ok(|head| (head, done))
                 })
                 .await?;
                 let driver = if done { Driver::Done } else { Driver::Inline(work) };
@@ -75,12 +75,12 @@ impl Program {
                         return match ended {
                             Ok(Err(failure)) => Poll::Ready(Err(failure)),
                             Ok(Ok(())) => {
-                                poll_head(&mut waiting, &context, limit, cx).map_ok(|head| (head, true))
+                                poll_head(&mut waiting, &context, limit, true, cx).map_ok(|head| (head, true))
                             }
                             Err(_) => Poll::Ready(Err(Failure::Host)),
                         };
                     }
-                    poll_head(&mut waiting, &context, limit, cx).map_ok(|head| (head, false))
+                    poll_head(&mut waiting, &context, limit, false, cx).map_ok(|head| (head, false))
                 })
                 .await;
                 let (head, done) = head?;
@@ -98,16 +98,18 @@ fn poll_head(
     waiting: &mut oneshot::Receiver<Head>,
     context: &RequestContext,
     limit: u64,
+    done: bool,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Head, Failure>> {
-    if context.progress.is_body_too_large() {
+    if let Some(fault) = context.progress.body_fault() {
         // Whatever the guest makes of the part that it got.
-        return Poll::Ready(Err(Failure::BodyTooLarge { limit }));
+        return Poll::Ready(Err(Failure::of_body(fault, limit)));
     }
     match waiting.poll_unpin(cx) {
         Poll::Ready(Ok(head)) => Poll::Ready(Ok(head)),
-        Poll::Ready(Err(_never_sent)) => Poll::Ready(Err(Failure::NoResponse)),
-        Poll::Pending => Poll::Pending,
+        Poll::Ready(Err(_never_sent)) if done => Poll::Ready(Err(Failure::NoResponse)),
+        // A guest that threw its chance to answer away is reported when it ends.
+        Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
     }
 }
 
@@ -165,11 +167,11 @@ async fn work(
             }
         }
     };
-    if context.progress.is_body_too_large() && !context.progress.is_head_sent() {
+    if let Some(fault) = context.progress.body_fault()
+        && !context.progress.is_head_sent()
+    {
         // The client's fault, not the guest's: it is answered, not reported.
-        return Err(Failure::BodyTooLarge {
-            limit: program.limits.request_body,
-        });
+        return Err(Failure::of_body(fault, program.limits.request_body));
     }
     let failure = report.log(&program, context.id, last_words);
     // The Wasm store goes only now, and with it the ends of the guest's streams.
@@ -196,13 +198,16 @@ async fn serve(
             let answering = context.clone();
             let out = http
                 .new_response_outparam_from_callback(move |result| match result {
+                    Ok(response) if response.status().is_informational() => {
+                        let _gone = error.send(informational(response.status()));
+                    }
                     Ok(response) => {
                         answering.progress.head_sent();
                         // Nobody waits any more when the client is gone.
                         let _gone = head.send(response);
                     }
                     Err(code) => {
-                        let _gone = error.send(code);
+                        let _gone = error.send(format!("the handler returned the error {code:?}"));
                     }
                 })
                 .map_err(failed)?;
@@ -212,9 +217,7 @@ async fn serve(
                 .await
                 .map_err(failed)?;
             match refused.try_recv() {
-                Ok(Some(code)) => Err(Report::no_response(format!(
-                    "the handler returned the error {code:?}"
-                ))),
+                Ok(Some(reason)) => Err(Report::no_response(reason)),
                 _ if context.progress.is_head_sent() => Ok(()),
                 _ => Err(Report::no_response(
                     "the handler returned without setting a response",
@@ -249,6 +252,9 @@ async fn serve(
                     let response = accessor
                         .with(|access| response.into_http(access, sent))
                         .map_err(|error| Report::of_call(&error))?;
+                    if response.status().is_informational() {
+                        return Err(Report::no_response(informational(response.status())));
+                    }
                     context.progress.head_sent();
                     // Nobody waits any more when the client is gone.
                     let _gone = head.send(response);
@@ -260,6 +266,14 @@ async fn serve(
             ran.unwrap_or_else(|error| Err(Report::of_call(&error)))
         }
     }
+}
+
+/// A final response cannot have such a status (RFC 9110 §15.2).
+fn informational(status: http::StatusCode) -> String {
+    format!(
+        "the handler answered with the informational status {}, which is no final one",
+        status.as_u16()
+    )
 }
 
 /// Ends when the request's time is over.

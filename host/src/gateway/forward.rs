@@ -160,6 +160,9 @@ impl From<Failure> for GatewayError {
             Failure::NoResponse | Failure::NoHandler => Self::NoResponse,
             Failure::TimedOut(limit) => Self::Timeout { limit },
             Failure::BodyTooLarge { limit } => Self::BodyTooLarge { limit },
+            Failure::BodyBroken => Self::BadRequest {
+                detail: "The request's body is malformed or ended before its end.".into(),
+            },
             Failure::NoInstance => Self::Overloaded {
                 retry_after: std::time::Duration::from_secs(1),
             },

@@ -1,15 +1,16 @@
 //! Outbound HTTP and sockets: only where the manifest allows it.
 
 use http::Request;
+use serde_json::Value;
 
 use super::{GUESTS, http};
-use crate::harness::{Builder, TestHost, Upstream, full};
+use crate::harness::{Builder, TestHost, Upstream, full, soon};
 
 fn allowing(hosts: &str) -> Builder {
     http(&format!("allowed_outbound_hosts = {hosts}"))
 }
 
-async fn fetch(host: &TestHost, guest: &str, url: &str) -> serde_json::Value {
+async fn fetch(host: &TestHost, guest: &str, url: &str) -> Value {
     host.get(&format!("/{guest}/outbound?url={url}")).await.json()
 }
 
@@ -131,7 +132,7 @@ async fn networks_that_the_operator_blocks_are_out_of_reach_whatever_the_manifes
             .get(&format!("/{guest}/tcp?address={}", upstream.address))
             .await
             .json();
-        assert_eq!(socket["connected"], false, "{guest}");
+        assert_eq!(socket["done"], false, "{guest}");
     }
     assert_eq!(upstream.connections(), 0);
 }
@@ -192,17 +193,60 @@ async fn a_host_that_is_not_there_is_an_error_of_the_guest() {
 #[tokio::test]
 async fn sockets_obey_the_same_list() {
     let upstream = Upstream::start().await;
-    let path = |guest: &str| format!("/{guest}/tcp?address={}", upstream.address);
-    let open = allowing(&format!("[\"*://{}\"]", upstream.address)).start().await;
-    let closed = allowing("[\"http://127.0.0.1:1\"]").start().await;
+    let address = upstream.address;
+    for (grant, allowed) in [
+        (format!("*://{address}"), true),
+        (format!("tcp://{address}"), true),
+        (format!("http://{address}"), false),
+        (format!("udp://{address}"), false),
+        ("*://127.0.0.1:1".to_owned(), false),
+    ] {
+        let host = allowing(&format!("[{grant:?}]")).start().await;
+        for guest in GUESTS {
+            let answer = host.get(&format!("/{guest}/tcp?address={address}")).await.json();
+            let error = if allowed {
+                Value::Null
+            } else {
+                "PermissionDenied".into()
+            };
+            assert_eq!(
+                (&answer["done"], &answer["error"]),
+                (&allowed.into(), &error),
+                "{guest}: {grant}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn datagrams_obey_the_same_list() {
+    let receiver = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = receiver.local_addr().unwrap();
+    let open = allowing(&format!("[\"udp://{address}\"]")).start().await;
+    let closed = allowing(&format!("[\"tcp://{address}\"]")).start().await;
     for guest in GUESTS {
-        assert_eq!(open.get(&path(guest)).await.json()["connected"], true, "{guest}");
-        let answer = closed.get(&path(guest)).await.json();
+        let path = format!("/{guest}/udp?address={address}");
         assert_eq!(
-            (&answer["connected"], &answer["error"]),
-            (&false.into(), &"PermissionDenied".into()),
+            closed.get(&path).await.json()["error"],
+            "PermissionDenied",
             "{guest}"
         );
+        assert_eq!(open.get(&path).await.json()["done"], true, "{guest}");
+        let mut datagram = [0; 64];
+        let length = soon("the datagram", receiver.recv(&mut datagram)).await.unwrap();
+        assert_eq!(&datagram[..length], b"a datagram");
+    }
+}
+
+#[tokio::test]
+async fn a_guest_never_listens() {
+    let host = allowing("[\"*://*:*\"]").start().await;
+    for guest in GUESTS {
+        let answer = host
+            .get(&format!("/{guest}/listen?address=127.0.0.1:0"))
+            .await
+            .json();
+        assert_eq!(answer["done"], false, "{guest}: {answer}");
     }
 }
 

@@ -12,14 +12,15 @@ pub fn fixtures_folder() -> PathBuf {
 
 /// The component of a fixture, built.
 pub fn fixture(name: &str) -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
         let target = target_folder().join("fixtures");
         let mut build = cargo(&fixtures_folder(), &target);
         build.args(["build", "--release", "--locked", "--target", "wasm32-wasip2"]);
-        run(build, "the fixtures do not build");
-        target.join("wasm32-wasip2/release")
+        run(build, "the fixtures do not build")?;
+        Ok(target.join("wasm32-wasip2/release"))
     });
+    let folder = folder.as_ref().unwrap_or_else(|failure| panic!("{failure}"));
     let file = folder.join(name.replace('-', "_")).with_extension("wasm");
     assert!(
         file.is_file(),
@@ -31,8 +32,8 @@ pub fn fixture(name: &str) -> PathBuf {
 
 /// The host binary of the profile that this test was built with.
 pub fn binary() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let file = BUILT.get_or_init(|| {
         let folder = profile_folder();
         let profile = match folder.file_name().and_then(|name| name.to_str()) {
             Some("debug") => "dev",
@@ -51,9 +52,10 @@ pub fn binary() -> &'static Path {
             "--bin",
             "midplane",
         ]);
-        run(build, "the host does not build");
-        folder.join("midplane")
-    })
+        run(build, "the host does not build")?;
+        Ok(folder.join("midplane"))
+    });
+    file.as_ref().unwrap_or_else(|failure| panic!("{failure}"))
 }
 
 /// Where hosts of one run share what they compiled.
@@ -92,11 +94,11 @@ fn cargo(folder: &Path, target: &Path) -> Command {
     command
 }
 
-fn run(mut command: Command, failure: &str) {
+/// A build that fails fails every test, and is not tried again for each.
+fn run(mut command: Command, failure: &str) -> Result<(), String> {
     let output = command.output().expect("cargo starts");
-    assert!(
-        output.status.success(),
-        "{failure}:\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{failure}:\n{}", String::from_utf8_lossy(&output.stderr)))
 }

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::process::Signal;
+
 use crate::shop::application::{Shape, manifest};
 use crate::shop::client::{at_once, product, text};
 use crate::shop::{Shop, get, shop, sqlite};
@@ -42,6 +44,46 @@ async fn each_service_has_its_data_where_the_host_says() {
         files.push(file);
     }
     assert_ne!(files[0], files[1]);
+}
+
+#[tokio::test]
+async fn looking_into_the_data_costs_nothing() {
+    let builder = shop().await;
+    let mut shop = Shop::start(&builder).await;
+    let admin = shop.admin().await;
+    let catalog = sqlite::database(&shop.announcement, "catalog");
+    // Several connections at once, and between them one from outside that comes and goes. It must not take itself
+    // for the last one, which would fold the write-ahead log in and delete it under the host.
+    for round in 0..3 {
+        let writes = (0..8).map(|number| {
+            let (shop, admin) = (&shop, &admin);
+            async move {
+                shop.create(admin, &product(&format!("SKU-{round}-{number}"), 1))
+                    .await
+            }
+        });
+        at_once(writes).await;
+        let count = sqlite::run(
+            &catalog,
+            "SELECT count(*) FROM catalog_products WHERE category = 'test';",
+        )
+        .await;
+        assert_eq!(count, [(8 * (round + 1)).to_string()]);
+        assert!(
+            catalog.with_file_name("default.db-wal").exists(),
+            "the host's log was deleted under it"
+        );
+    }
+    let last = shop.create(&admin, &product("LAST", 1)).await;
+    shop.signal(Signal::KILL);
+    shop.host.finish().await;
+    let shop = Shop::start(&builder).await;
+    assert_eq!(
+        shop.list("category=test").await.len(),
+        25,
+        "acknowledged writes are gone"
+    );
+    assert_eq!(shop.product(&text(&last, "id")).await, last);
 }
 
 #[tokio::test]

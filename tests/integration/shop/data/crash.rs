@@ -127,7 +127,7 @@ async fn what_was_acknowledged_survives_a_kill() {
         let held = sqlite::run(
             &catalog,
             "SELECT count(*) FROM catalog_reservations WHERE state = 'held'; \
-             SELECT count(*) FROM catalog_reservation_lines; \
+             SELECT count(*) FROM catalog_reservation_lines WHERE held_until IS NOT NULL; \
              SELECT count(*) FROM catalog_reservation_lines WHERE reservation_id NOT IN (SELECT id FROM catalog_reservations);",
         );
         let held: Vec<u64> = held.await.iter().map(|line| line.parse().unwrap()).collect();
