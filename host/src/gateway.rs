@@ -15,6 +15,7 @@ mod chain;
 mod connection;
 mod forward;
 mod headers;
+mod pace;
 pub mod respond;
 mod stall;
 mod tracked;

@@ -9,6 +9,7 @@ mod harness;
 mod http;
 mod logging;
 mod readme;
+mod services;
 mod shop;
 mod shutdown;
 

@@ -15,5 +15,5 @@ mod schema;
 mod sqlite;
 mod token;
 
-use application::{ADMIN_EMAIL, ADMIN_PASSWORD, Shape, shop, variable};
+use application::{ADMIN_EMAIL, ADMIN_PASSWORD, shop, variable};
 use client::{Call, Shop, delete, get, post, put};

@@ -31,14 +31,17 @@ type Head = http::Response<Body>;
 impl Program {
     /// Lets the guest answer. The request's URI must carry scheme and authority.
     ///
-    /// The response's body drives the guest; dropping it (or this future) before its end cancels the guest.
-    pub async fn handle<B>(
+    /// The response's body drives the guest; dropping it (or this future) before its end cancels the guest. `hold` is
+    /// dropped when the guest is done, which may be after the end of the response.
+    pub async fn handle<B, H>(
         self: Arc<Self>,
         request: http::Request<B>,
         context: Arc<RequestContext>,
         drive: Drive,
+        hold: H,
     ) -> Result<http::Response<Body>, Failure>
     where
+        H: Send + 'static,
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         BodyError: From<B::Error>,
     {
@@ -49,7 +52,13 @@ impl Program {
         let request = request.map(|body| RequestBody::new(body, limit, context.clone()).boxed_unsync());
         let tasks = self.tasks.clone();
         let (head, waiting) = oneshot::channel();
-        let mut work: Work = Box::pin(work(self, request, context.clone(), head));
+        let mut work: Work = {
+            let guest = work(self, request, context.clone(), head);
+            Box::pin(async move {
+                let _held_until_the_guest_is_done = hold;
+                guest.await
+            })
+        };
         match drive {
             Drive::Inline => {
                 let mut waiting = waiting;

@@ -103,7 +103,7 @@ impl Chain for Within {
             let answered = revision
                 .program()
                 .clone()
-                .handle(request, context, Drive::Task)
+                .handle(request, context, Drive::Task, lease.permit())
                 .await;
             let response = answered.map_err(|failure| match failure {
                 Failure::NoHandler => ChainError::NoHandler(revision.service().clone()),

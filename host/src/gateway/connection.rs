@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::stall::StallGuard;
-use super::{Gateway, forward};
+use super::{Gateway, forward, pace};
 use crate::shutdown::Tasks;
 
 /// What one connection tells each of its requests.
@@ -77,7 +77,10 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 
 fn builder(gateway: &Gateway) -> auto::Builder<TrackedExecutor> {
     let settings = &gateway.settings;
-    let mut builder = auto::Builder::new(TrackedExecutor(gateway.tasks.clone()));
+    let mut builder = auto::Builder::new(TrackedExecutor {
+        tasks: gateway.tasks.clone(),
+        write_timeout: settings.write_timeout,
+    });
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -110,7 +113,11 @@ async fn connection(
         return;
     };
     let client = Arc::new(Client { address, header });
-    let io = TokioIo::new(StallGuard::new(stream, gateway.settings.write_timeout));
+    let io = TokioIo::new(StallGuard::new(
+        stream,
+        gateway.settings.head_timeout,
+        gateway.settings.write_timeout,
+    ));
     let tasks = gateway.tasks.clone();
     let service = service_fn(move |request| {
         let gateway = gateway.clone();
@@ -135,13 +142,16 @@ async fn connection(
 
 /// Runs the streams of an HTTP/2 connection as tracked tasks, so that one connection can use every core.
 #[derive(Clone)]
-struct TrackedExecutor(Tasks);
+struct TrackedExecutor {
+    tasks: Tasks,
+    write_timeout: Duration,
+}
 
 impl<F> Executor<F> for TrackedExecutor
 where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
     fn execute(&self, future: F) {
-        self.0.spawn("stream", future);
+        self.tasks.spawn("stream", pace::keep(future, self.write_timeout));
     }
 }

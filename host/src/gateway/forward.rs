@@ -114,7 +114,10 @@ async fn route(
     let program = revision.program().clone();
     let context = context(exchange, generation);
     exchange.context = Some(context.clone());
-    match program.handle(request, context, Drive::Inline).await {
+    match program
+        .handle(request, context, Drive::Inline, lease.permit())
+        .await
+    {
         Ok(response) => Ok((response, Some(lease))),
         Err(failure) => Err(Refused {
             error: failure.into(),

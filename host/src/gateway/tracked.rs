@@ -10,6 +10,7 @@ use http::{Method, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::connection::Client;
+use super::pace::Pace;
 use crate::engine::{Body, BodyError, RequestContext};
 use crate::service::Lease;
 use crate::telemetry::{self, AccessRecord, RequestId, ResponseEnd};
@@ -33,6 +34,7 @@ pub(super) struct Tracked {
     lease: Option<Lease>,
     status: StatusCode,
     bytes: u64,
+    pace: Option<Arc<Pace>>,
 }
 
 impl Tracked {
@@ -44,6 +46,7 @@ impl Tracked {
             lease,
             status,
             bytes: 0,
+            pace: Pace::of_this_stream(),
         }
     }
 
@@ -91,9 +94,17 @@ impl HttpBody for Tracked {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        if let Some(pace) = &this.pace {
+            pace.asked();
+        }
         let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
         match &frame {
-            Some(Ok(frame)) => this.bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
+            Some(Ok(frame)) => {
+                this.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if let Some(pace) = &this.pace {
+                    pace.given();
+                }
+            }
             Some(Err(_)) => this.account(ResponseEnd::Cut),
             None => this.account(ResponseEnd::Complete),
         }

@@ -125,21 +125,40 @@ impl Drop for Place<'_> {
     }
 }
 
+/// One of the places that a revision has for requests, until the last holder drops it.
+pub struct Permit {
+    revision: Arc<Revision>,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.revision.permits.add_permits(1);
+    }
+}
+
 /// What a request holds of a revision, from routing until the last byte of the response body.
 pub struct Lease {
-    revision: Arc<Revision>,
+    permit: Arc<Permit>,
     in_flight: Option<InFlight>,
 }
 
 impl Lease {
     fn new(revision: Arc<Revision>) -> Self {
         let in_flight = Some(revision.metrics.begin());
-        Self { revision, in_flight }
+        Self {
+            permit: Arc::new(Permit { revision }),
+            in_flight,
+        }
     }
 
     /// The revision.
     pub fn revision(&self) -> &Arc<Revision> {
-        &self.revision
+        &self.permit.revision
+    }
+
+    /// The request's place, for a guest that still works when its response has ended: the place is free when both are done.
+    pub fn permit(&self) -> Arc<Permit> {
+        self.permit.clone()
     }
 
     /// Counts the request as answered; without it a dropped lease counts as cancelled.
@@ -147,12 +166,6 @@ impl Lease {
         if let Some(in_flight) = self.in_flight.take() {
             in_flight.finish(status, duration);
         }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.revision.permits.add_permits(1);
     }
 }
 

@@ -250,24 +250,18 @@ async fn a_guest_never_listens() {
     }
 }
 
+/// Without a host, or under the name for guests whose interface insists on one, as that of WASI 0.3 does.
+const SELF: [(&str, &str); 3] = [("p2", ""), ("p2", "http://self.alt"), ("p3", "http://self.alt")];
+
 #[tokio::test]
 async fn self_is_the_application_itself() {
-    let host = allowing("[\"http://self\"]").start().await;
-    for guest in GUESTS {
-        // Without a host, or under the name for guests whose libraries insist on one.
-        for base in ["", "http://self.alt"] {
-            let answer = fetch(&host, guest, &format!("{base}/{guest}/hello")).await;
-            assert_eq!(answer["body"], "hello\n", "{guest} {base:?}: {answer}");
-        }
-    }
-    let host = allowing("[\"http://127.0.0.1:1\"]").start().await;
-    for guest in GUESTS {
-        for base in ["", "http://self.alt"] {
-            let answer = fetch(&host, guest, &format!("{base}/{guest}/hello")).await;
-            assert!(
-                answer["error"].to_string().contains("HttpRequestDenied"),
-                "{guest}: {answer}"
-            );
-        }
+    let open = allowing("[\"http://self\"]").start().await;
+    let closed = allowing("[\"http://127.0.0.1:1\"]").start().await;
+    for (guest, base) in SELF {
+        let url = format!("{base}/{guest}/hello");
+        let answer = fetch(&open, guest, &url).await;
+        assert_eq!(answer["body"], "hello\n", "{guest} {base:?}: {answer}");
+        let error = fetch(&closed, guest, &url).await["error"].to_string();
+        assert!(error.contains("HttpRequestDenied"), "{guest} {base:?}: {error}");
     }
 }

@@ -9,6 +9,7 @@ use super::database::Core;
 use super::failure::{Stop, translate};
 use super::{SqliteSettings, Synchronous};
 use crate::capability::sqlite::port::SqlError;
+use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
 use rusqlite::hooks::{AuthContext, Authorization};
 use rusqlite::limits::Limit;
@@ -139,8 +140,22 @@ fn create(path: &Path) -> std::io::Result<()> {
     if let Some(parent) = path.parent() {
         directory.recursive(true).create(parent)?;
     }
-    file.create(true).truncate(false).write(true).open(path).map(drop)
+    // Closing any descriptor of a file drops all locks that this process has on it (sqlite.org/howtocorrupt.html, 2.2):
+    // another process would then take itself for the only one and delete the log under us. So a file that exists is not
+    // opened here at all, and nobody opens one that is being made.
+    let _making = MAKING.lock();
+    match file.create_new(true).write(true).open(path) {
+        Ok(made) => {
+            drop(made);
+            Ok(())
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
 }
+
+/// Held while a database file is made.
+static MAKING: Mutex<()> = Mutex::new(());
 
 fn set_up(
     path: &Path,

@@ -124,13 +124,15 @@ async fn what_was_acknowledged_survives_a_kill() {
         }
         // Whatever was under way is there as a whole or not at all.
         let catalog = sqlite::database(&shop.announcement, "catalog");
-        let held = sqlite::run(
-            &catalog,
-            "SELECT count(*) FROM catalog_reservations WHERE state = 'held'; \
-             SELECT count(*) FROM catalog_reservation_lines WHERE held_until IS NOT NULL; \
-             SELECT count(*) FROM catalog_reservation_lines WHERE reservation_id NOT IN (SELECT id FROM catalog_reservations);",
-        );
-        let held: Vec<u64> = held.await.iter().map(|line| line.parse().unwrap()).collect();
+        let counts = [
+            "SELECT count(*) FROM catalog_reservations WHERE state = 'held';",
+            "SELECT count(*) FROM catalog_reservation_lines WHERE held_until IS NOT NULL;",
+            "SELECT count(*) FROM catalog_reservation_lines
+             WHERE reservation_id NOT IN (SELECT id FROM catalog_reservations);",
+        ];
+        let counts = counts.map(|statement| statement.replace('\n', " ")).join("\n");
+        let held = sqlite::run(&catalog, &counts).await;
+        let held: Vec<u64> = held.iter().map(|line| line.parse().unwrap()).collect();
         assert_eq!(held[..], [held[0], held[0], 0]);
         assert!(held[0] >= pool.1 + u64::try_from(reservations.len()).unwrap());
         pool.1 = held[0];
