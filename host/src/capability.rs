@@ -4,10 +4,12 @@
 //! it reaches the world outside (implemented in [`crate::adapter`]), and the WIT interface that the guest sees. Deny by default:
 //! a grant is checked before the port is called, and what is not granted is not there.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::ServiceName;
+use crate::model::{RevisionId, ServiceName};
+use crate::telemetry::{RequestId, field};
 
 pub mod key_value;
 pub mod outbound_http;
@@ -32,12 +34,60 @@ pub struct Grants {
     pub http_client: Arc<dyn outbound_http::HttpClient>,
 }
 
-/// Tells the operator, once per occurrence, what line of the manifest would have allowed a denied call.
-///
-/// The WIT errors of most interfaces have no room for it.
-fn denied(service: &ServiceName, what: &str, line: &str) {
-    tracing::warn!(
-        service = service.as_str(),
-        "denied: {what} is not granted; to grant it, write in the manifest:  [component.{service}]  {line}"
-    );
+/// Denied calls of one instance that are logged for one request; a guest that asks in a loop must not flood the log.
+const MAX_DENIALS: u32 = 16;
+
+/// Tells the operator what line of the manifest would have allowed a denied call, since the WIT errors of most interfaces
+/// have no room for it.
+pub struct Denials {
+    service: ServiceName,
+    revision: RevisionId,
+    request: Option<RequestId>,
+    logged: u32,
+}
+
+impl Denials {
+    /// Of an instance that serves no request yet.
+    pub fn new(service: ServiceName, revision: RevisionId) -> Self {
+        Self {
+            service,
+            revision,
+            request: None,
+            logged: 0,
+        }
+    }
+
+    /// What is denied from now on belongs to this request.
+    pub fn begin(&mut self, request: RequestId) {
+        self.request = Some(request);
+        self.logged = 0;
+    }
+
+    /// Logs that `what` was denied, with the line for the service's table in the manifest that would grant it.
+    pub fn denied(&mut self, what: &str, line: &str) {
+        let service = &self.service;
+        self.log(&format!(
+            "denied: {what} is not granted; to grant it, write below [component.{service}]:  {line}"
+        ));
+    }
+
+    /// Logs a refusal that says itself what would allow it.
+    pub fn refused(&mut self, reason: &dyn fmt::Display) {
+        self.log(&format!("an outbound request was denied: {reason}"));
+    }
+
+    fn log(&mut self, message: &str) {
+        self.logged = self.logged.saturating_add(1);
+        let message = match self.logged {
+            ..MAX_DENIALS => message,
+            MAX_DENIALS => "further denied calls of this request are not logged",
+            _ => return,
+        };
+        tracing::warn!(
+            { field::SERVICE } = self.service.as_str(),
+            { field::REVISION } = %self.revision,
+            { field::REQUEST_ID } = self.request.map(tracing::field::display),
+            message = message,
+        );
+    }
 }

@@ -136,8 +136,24 @@ impl From<crate::manifest::Error> for Failure {
 hinted!(
     build::BuildError,
     crate::host::Error,
-    crate::adapter::variables::VariablesError
+    crate::host::runtime_config::RuntimeConfigError,
+    crate::adapter::variables::VariablesError,
 );
+
+impl From<telemetry::Error> for Failure {
+    fn from(error: telemetry::Error) -> Self {
+        let hint = match error {
+            telemetry::Error::Filter { .. } => Some(
+                "`--log` takes levels and targets, for example `info,midplane::gateway=debug`".to_owned(),
+            ),
+            _ => None,
+        };
+        Self {
+            error: error.into(),
+            hint,
+        }
+    }
+}
 
 impl Failure {
     fn print(&self) {
@@ -195,8 +211,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         filter: cli.log.log.clone(),
         access_log: cli.log.access_log,
         color: telemetry::Color::Auto,
-    })
-    .map_err(anyhow::Error::from)?;
+    })?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("midplane-worker")

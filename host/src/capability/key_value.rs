@@ -17,9 +17,10 @@ use wasmtime::component::{
     StreamResult, VecBuffer,
 };
 
+use super::Denials;
 use crate::bindings::resource::Store;
 use crate::bindings::{fermyon, spin};
-use crate::model::{Label, ServiceName};
+use crate::model::Label;
 
 pub mod port;
 
@@ -35,23 +36,21 @@ pub const MAX_LISTED_BYTES: usize = 16 * 1024 * 1024;
 
 /// The key-value grants of one service.
 pub struct KeyValue {
-    service: ServiceName,
     stores: BTreeMap<Label, Arc<dyn KeyValueStore>>,
 }
 
 impl KeyValue {
-    /// Grants `stores` to `service`.
-    pub fn new(service: ServiceName, stores: BTreeMap<Label, Arc<dyn KeyValueStore>>) -> Self {
-        Self { service, stores }
+    /// Grants `stores` to a service.
+    pub fn new(stores: BTreeMap<Label, Arc<dyn KeyValueStore>>) -> Self {
+        Self { stores }
     }
 
-    fn find(&self, label: &str) -> Result<Arc<dyn KeyValueStore>, OpenError> {
+    fn find(&self, label: &str, denials: &mut Denials) -> Result<Arc<dyn KeyValueStore>, OpenError> {
         let granted = Label::parse(label).ok().and_then(|label| self.stores.get(&label));
         match granted {
             Some(store) => Ok(store.clone()),
             None => {
-                super::denied(
-                    &self.service,
+                denials.denied(
                     &format!("the key-value store {label:?}"),
                     &format!("key_value_stores = [{label:?}]"),
                 );
@@ -74,6 +73,8 @@ pub struct View<'a> {
     pub table: &'a mut ResourceTable,
     /// How many stores are open.
     pub open: &'a mut usize,
+    /// Where denied calls are told.
+    pub denials: &'a mut Denials,
 }
 
 /// Marks the interface in a linker.
@@ -85,7 +86,7 @@ impl HasData for Capability {
 
 impl View<'_> {
     fn open(&mut self, label: &str) -> Result<Resource<Store>, OpenError> {
-        let store = self.grants.find(label)?;
+        let store = self.grants.find(label, self.denials)?;
         if *self.open >= MAX_OPEN {
             return Err(OpenError::TableFull);
         }

@@ -225,9 +225,15 @@ impl OutboundHttp {
         Self { hosts, blocked }
     }
 
-    /// Whether there is no destination at all.
-    pub fn is_empty(&self) -> bool {
-        self.hosts.is_empty()
+    /// Whether the service may make sockets of this scheme (`tcp` or `udp`) at all.
+    pub fn has_sockets(&self, scheme: &str) -> bool {
+        self.hosts.has_scheme(scheme)
+    }
+
+    /// Whether the service may resolve names: a lookup tells the outside something, so only where every host may be
+    /// reached by a socket. Requests by name are resolved by the host.
+    pub fn may_resolve(&self) -> bool {
+        self.hosts.has_every_host("tcp") || self.hosts.has_every_host("udp")
     }
 
     /// Whether a socket of the service may reach an address: the manifest allows it for the scheme `tcp` or `udp`, and

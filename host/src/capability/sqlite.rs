@@ -17,9 +17,10 @@ use wasmtime::component::{
     StreamResult, VecBuffer,
 };
 
+use super::Denials;
 use crate::bindings::resource::Connection;
 use crate::bindings::{fermyon, spin};
-use crate::model::{Label, ServiceName};
+use crate::model::Label;
 
 pub mod port;
 
@@ -33,28 +34,22 @@ pub const MAX_OPEN: usize = 16;
 
 /// The SQLite grants of one service.
 pub struct Sqlite {
-    service: ServiceName,
     databases: BTreeMap<Label, Arc<dyn Database>>,
     bounds: Bounds,
 }
 
 impl Sqlite {
-    /// Grants `databases` to `service`, with `bounds` for each of its statements.
-    pub fn new(service: ServiceName, databases: BTreeMap<Label, Arc<dyn Database>>, bounds: Bounds) -> Self {
-        Self {
-            service,
-            databases,
-            bounds,
-        }
+    /// Grants `databases` to a service, with `bounds` for each of its statements.
+    pub fn new(databases: BTreeMap<Label, Arc<dyn Database>>, bounds: Bounds) -> Self {
+        Self { databases, bounds }
     }
 
-    fn find(&self, label: &str) -> Option<Arc<dyn Database>> {
+    fn find(&self, label: &str, denials: &mut Denials) -> Option<Arc<dyn Database>> {
         let granted = Label::parse(label)
             .ok()
             .and_then(|label| self.databases.get(&label));
         if granted.is_none() {
-            super::denied(
-                &self.service,
+            denials.denied(
                 &format!("the database {label:?}"),
                 &format!("sqlite_databases = [{label:?}]"),
             );
@@ -71,6 +66,8 @@ pub struct View<'a> {
     pub table: &'a mut ResourceTable,
     /// How many connections are open.
     pub open: &'a mut usize,
+    /// Where denied calls are told.
+    pub denials: &'a mut Denials,
 }
 
 /// Marks the interface in a linker.
@@ -87,8 +84,11 @@ enum OpenError {
 }
 
 /// A database that may be opened: the grant is checked, the connection not yet made.
-fn may_open(view: &View<'_>, label: &str) -> Result<Arc<dyn Database>, OpenError> {
-    let database = view.grants.find(label).ok_or(OpenError::AccessDenied)?;
+fn may_open(view: &mut View<'_>, label: &str) -> Result<Arc<dyn Database>, OpenError> {
+    let database = view
+        .grants
+        .find(label, view.denials)
+        .ok_or(OpenError::AccessDenied)?;
     if *view.open >= MAX_OPEN {
         return Err(OpenError::TooMany);
     }
@@ -263,7 +263,7 @@ impl<T: Send> v3::HostConnectionWithStore<T> for Capability {
         accessor: &Accessor<T, Self>,
         database: String,
     ) -> wasmtime::Result<Result<Resource<Connection>, v3::Error>> {
-        let database = match accessor.with(|mut access| may_open(&access.get(), &database)) {
+        let database = match accessor.with(|mut access| may_open(&mut access.get(), &database)) {
             Ok(database) => database,
             Err(error) => return Ok(Err(error.into())),
         };

@@ -90,7 +90,7 @@ impl Up {
         }
         let runtime_config = match &self.runtime_config_file {
             None => RuntimeConfig::default(),
-            Some(file) => RuntimeConfig::load(file).map_err(anyhow::Error::from)?,
+            Some(file) => RuntimeConfig::load(file)?,
         };
         let mut variables = BTreeMap::new();
         for argument in &self.variables {

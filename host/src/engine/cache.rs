@@ -10,11 +10,14 @@ use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::model::Digest;
+use crate::telemetry::RequestId;
 
 /// The version of `wasmtime` that this host is built with.
 const WASMTIME: &str = "48";
@@ -22,6 +25,8 @@ const WASMTIME: &str = "48";
 /// One directory of the cache, for one engine.
 pub(super) struct Cache {
     dir: PathBuf,
+    /// One artifact is written at a time, so that a file and its sum belong together.
+    storing: Mutex<()>,
 }
 
 /// The cache's directory is not usable.
@@ -58,6 +63,24 @@ pub enum CacheError {
     },
 }
 
+impl CacheError {
+    /// What its reader can do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Directory { .. } => "name a directory that this user can write with `--cache-dir`".into(),
+            Self::Shared { path, .. } => {
+                format!(
+                    "make it yours alone (`chmod 700 {}`), or name another with `--cache-dir`",
+                    path.display()
+                )
+            }
+            Self::Write { .. } => {
+                "free some space on its disk, or name a directory elsewhere with `--cache-dir`".into()
+            }
+        }
+    }
+}
+
 impl Cache {
     /// Opens (and creates, mode 0700) the part of the cache under `root` that belongs to `engine`.
     pub(super) fn open(root: &Path, name: &str, engine: &Engine) -> Result<Self, CacheError> {
@@ -84,7 +107,10 @@ impl Cache {
                 mode: meta.mode() & 0o7777,
             });
         }
-        Ok(Self { dir })
+        Ok(Self {
+            dir,
+            storing: Mutex::new(()),
+        })
     }
 
     /// The component compiled from the bytes with this digest, if a whole artifact is there.
@@ -114,6 +140,7 @@ impl Cache {
 
     /// Stores an artifact whole, or leaves the cache as it was.
     pub(super) fn store(&self, digest: &Digest, artifact: &[u8]) -> Result<(), CacheError> {
+        let _storing = self.storing.lock();
         let path = self.artifact(digest);
         let failed = |source| CacheError::Write {
             path: path.clone(),
@@ -135,14 +162,21 @@ impl Cache {
     }
 }
 
-/// A reader sees the old file or the new one, never a part. The temporary name is ours, so two hosts cannot mix.
+/// A reader sees the old file or the new one, never a part. Each writer has a temporary file of its own, also when two
+/// services are made of the same bytes, or two hosts with equal process ids share the cache.
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let own = (
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed),
+        RequestId::next(),
+    );
+    let kind = path.extension().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_extension(format!("{kind}.{}-{}-{}.tmp", own.0, own.1, own.2));
     let written = (|| {
         let mut file = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(&temporary)?;
         file.write_all(bytes)?;
@@ -175,5 +209,31 @@ impl Hasher for Fnv {
             self.0 ^= u64::from(*byte);
             self.0 = self.0.wrapping_mul(0x0100_0000_01b3);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writers_of_one_file_do_not_meet() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("artifact.cwasm");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..20 {
+                        write_whole(&path, &[7; 4096]).expect("nobody is in the way");
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read(&path).expect("written"), [7; 4096]);
+        assert_eq!(
+            fs::read_dir(dir.path()).expect("readable").count(),
+            1,
+            "no temporary file is left"
+        );
     }
 }

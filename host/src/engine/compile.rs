@@ -95,7 +95,12 @@ impl CompileError {
             Self::TwoHandlers(_) => {
                 Some("export either `wasi:http/incoming-handler@0.2` or `wasi:http/handler@0.3`".into())
             }
-            Self::TooLarge { .. } | Self::Invalid(_) | Self::Handler(_) | Self::Cache(_) => None,
+            Self::Cache(error) => Some(error.hint()),
+            Self::TooLarge { .. } => {
+                Some("build it with `strip = true`, `lto = true` and `opt-level = \"s\"`".into())
+            }
+            Self::Invalid(_) => Some("build it again; `wasm-tools validate` tells more".into()),
+            Self::Handler(_) => Some("build it against the released `wasi:http` interface".into()),
         }
     }
 }

@@ -21,11 +21,13 @@ use super::outbound::Outbound;
 use super::output::{InstanceOutput, Output, SharedOutput};
 use super::program::Program;
 use crate::bindings::{fermyon, spin};
-use crate::capability::{Grants, key_value, sqlite, variables};
+use crate::capability::{Denials, Grants, key_value, sqlite, variables};
 use crate::telemetry::Stream;
 
 /// Resources (of WASI and of capabilities) that an instance may hold at once.
 const MAX_RESOURCES: usize = 10_000;
+/// The same for an instance that may have sockets.
+const MAX_RESOURCES_WITH_SOCKETS: usize = 500;
 /// What one header section made by a guest may take in memory, in bytes.
 const MAX_FIELDS: usize = 128 * 1024;
 /// Random bytes of one call.
@@ -39,6 +41,7 @@ pub(super) struct Guest {
     grants: Arc<Grants>,
     open_stores: usize,
     open_databases: usize,
+    denials: Denials,
     output: SharedOutput,
     pub(super) limiter: Limiter,
 }
@@ -67,11 +70,15 @@ impl Guest {
                 "the service's files cannot be opened; it runs without them"
             );
         }
-        if !program.grants.outbound_http.is_empty() {
+        let (tcp, udp) = (
+            program.grants.outbound_http.has_sockets("tcp"),
+            program.grants.outbound_http.has_sockets("udp"),
+        );
+        if tcp || udp {
             let grant = program.grants.outbound_http.clone();
-            wasi.allow_tcp(true)
-                .allow_udp(true)
-                .allow_ip_name_lookup(true)
+            wasi.allow_tcp(tcp)
+                .allow_udp(udp)
+                .allow_ip_name_lookup(grant.may_resolve())
                 .socket_addr_check(move |address, purpose| {
                     let allowed = match purpose {
                         // A guest serves nobody; a socket that connects may have any free port of its own.
@@ -88,7 +95,12 @@ impl Guest {
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(MAX_FIELDS);
         let mut table = ResourceTable::new();
-        table.set_max_capacity(MAX_RESOURCES);
+        // Each socket is a file descriptor of the host.
+        table.set_max_capacity(if tcp || udp {
+            MAX_RESOURCES_WITH_SOCKETS
+        } else {
+            MAX_RESOURCES
+        });
         Self {
             wasi: wasi.build(),
             http,
@@ -97,6 +109,7 @@ impl Guest {
             grants: program.grants.clone(),
             open_stores: 0,
             open_databases: 0,
+            denials: Denials::new(program.service.clone(), program.revision),
             output,
             limiter: Limiter::new(
                 program.limits.instance_memory,
@@ -109,12 +122,13 @@ impl Guest {
     /// From now on this instance works for this request.
     pub(super) fn begin(&mut self, context: Arc<RequestContext>) {
         self.output.lock().begin(context.id);
-        self.outbound.context = Some(context);
+        self.denials.begin(context.id);
+        self.outbound.begin(context);
     }
 
     /// The request is over. Returns what the guest's panic said, if its last words were those of a panic.
     pub(super) fn end(&mut self) -> Option<String> {
-        self.outbound.context = None;
+        self.outbound.end();
         self.output.lock().end()
     }
 
@@ -127,6 +141,7 @@ impl Guest {
             grants: &self.grants.key_value,
             table: &mut self.table,
             open: &mut self.open_stores,
+            denials: &mut self.denials,
         }
     }
 
@@ -135,6 +150,7 @@ impl Guest {
             grants: &self.grants.sqlite,
             table: &mut self.table,
             open: &mut self.open_databases,
+            denials: &mut self.denials,
         }
     }
 }

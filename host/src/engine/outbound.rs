@@ -11,8 +11,8 @@ use wasmtime_wasi_http::{RequestOptions, WasiHttpHooks};
 use super::context::{ChainError, Hop, RequestContext};
 use super::program::Program;
 use super::{Body, BodyError};
-use crate::capability::Grants;
 use crate::capability::outbound_http::{ClientOptions, HttpClientError, Target};
+use crate::capability::{Denials, Grants};
 use crate::model::ServiceName;
 use crate::telemetry::metrics::{OutboundOutcome, RevisionMetrics};
 
@@ -26,34 +26,37 @@ type Sent = Result<
 
 /// The outbound side of one instance.
 pub(super) struct Outbound {
-    service: ServiceName,
     grants: Arc<Grants>,
     metrics: Arc<RevisionMetrics>,
+    denials: Denials,
     /// The request that the instance works for.
-    pub(super) context: Option<Arc<RequestContext>>,
+    context: Option<Arc<RequestContext>>,
 }
 
 impl Outbound {
     pub(super) fn new(program: &Program) -> Self {
         Self {
-            service: program.service.clone(),
             grants: program.grants.clone(),
             metrics: program.metrics.clone(),
+            denials: Denials::new(program.service.clone(), program.revision),
             context: None,
         }
     }
 
-    fn denied(&self, reason: &dyn std::fmt::Display) -> BodyError {
+    /// From now on the instance works for this request.
+    pub(super) fn begin(&mut self, context: Arc<RequestContext>) {
+        self.denials.begin(context.id);
+        self.context = Some(context);
+    }
+
+    /// The request is over.
+    pub(super) fn end(&mut self) {
+        self.context = None;
+    }
+
+    fn denied(&mut self, reason: &dyn std::fmt::Display) -> BodyError {
         self.metrics.outbound(OutboundOutcome::Denied);
-        let request_id = self
-            .context
-            .as_ref()
-            .map(|context| tracing::field::display(context.id));
-        tracing::warn!(
-            request_id,
-            service = self.service.as_str(),
-            "an outbound request was denied: {reason}"
-        );
+        self.denials.refused(reason);
         BodyError::HttpRequestDenied
     }
 

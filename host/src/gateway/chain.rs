@@ -105,10 +105,14 @@ impl Chain for Within {
                 .clone()
                 .handle(request, context, Drive::Task, lease.permit())
                 .await;
-            let response = answered.map_err(|failure| match failure {
-                Failure::NoHandler => ChainError::NoHandler(revision.service().clone()),
-                failure => ChainError::Failed(failure),
-            })?;
+            let response = match answered {
+                Ok(response) => response,
+                Err(Failure::NoHandler) => return Err(ChainError::NoHandler(revision.service().clone())),
+                Err(failure) => {
+                    lease.finish(GatewayError::from(failure.clone()).status(), started.elapsed());
+                    return Err(ChainError::Failed(failure));
+                }
+            };
             let status = response.status();
             Ok(response.map(|body| Tracked::new(body, exchange, Some(lease), status).boxed_unsync()))
         })

@@ -37,8 +37,13 @@ pub(super) async fn answer(
     let (response, lease) = match route(&gateway, &mut exchange, request).await {
         Ok((response, lease)) => (response, lease),
         Err(Refused { error, lease }) => {
-            if lease.is_none() {
-                gateway.metrics.rejected(error.reason());
+            match &lease {
+                None => gateway.metrics.rejected(error.reason()),
+                // What is the guest's failure was counted where it was logged.
+                Some(lease) if error.status().is_client_error() => {
+                    lease.revision().metrics().error(error.reason());
+                }
+                Some(_) => {}
             }
             tracing::debug!(request_id = %exchange.id, error = %error, "answered with a problem");
             (respond(&error, exchange.id, &method).map(full), lease)

@@ -79,7 +79,14 @@ impl Tracked {
                     .map(|(service, revision)| (service.as_str(), revision as &dyn std::fmt::Display)),
             });
         }
-        if let (Some(lease), ResponseEnd::Complete) = (lease, end) {
+        let guest_failed = exchange
+            .context
+            .as_ref()
+            .is_some_and(|context| context.progress.is_failed());
+        if let Some(lease) = lease
+            && (end == ResponseEnd::Complete || guest_failed)
+        {
+            // Cut by the guest is an error that was counted as such; cut by the client counts as cancelled.
             lease.finish(self.status, duration);
         }
     }

@@ -170,13 +170,19 @@ impl Error {
             Self::NoHandler { .. } => {
                 Some("export `wasi:http/incoming-handler@0.2` or `wasi:http/handler@0.3`, or remove the trigger".into())
             }
-            Self::Engine(_)
-            | Self::HttpClient(_)
-            | Self::AllowedHost { .. }
-            | Self::SecretHost { .. }
-            | Self::Unresolved { .. }
-            | Self::Data { .. }
-            | Self::Interrupted { .. } => None,
+            Self::Engine(engine::Error::Cache(error)) => Some(error.hint()),
+            Self::Unresolved { source, .. } => {
+                Some(format!("give it one: `--variable {}=…`, or a default under [variables]", source.name))
+            }
+            Self::AllowedHost { .. } => Some(
+                "an entry is `scheme://host[:port]`, for example \"https://api.example.com\" or \"http://auth.spin.internal\""
+                    .into(),
+            ),
+            Self::SecretHost { .. } => Some("take a variable that is not `secret = true`".into()),
+            Self::Data { .. } => Some("give each label its own `path` in the runtime configuration file".into()),
+            Self::HttpClient(_) => Some("see the certificate authorities of this system".into()),
+            Self::Engine(engine::Error::Thread(_)) => Some("see the limit of processes of this user (`ulimit -u`)".into()),
+            Self::Interrupted { .. } => None,
         }
     }
 }

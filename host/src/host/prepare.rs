@@ -325,8 +325,8 @@ impl Preparing {
                 path,
             });
         }
-        let key_value = KeyValue::new(service.name.clone(), stores);
-        let sqlite = Sqlite::new(service.name.clone(), databases, Bounds::default());
+        let key_value = KeyValue::new(stores);
+        let sqlite = Sqlite::new(databases, Bounds::default());
         Ok((key_value, sqlite, places))
     }
 

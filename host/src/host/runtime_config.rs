@@ -129,6 +129,19 @@ pub enum RuntimeConfigError {
     Invalid(#[from] Box<Diagnostic>),
 }
 
+impl RuntimeConfigError {
+    /// What its reader can do about it. [`Self::Invalid`] shows its own hint.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read { .. } => Some("check the path that `--runtime-config-file` names".to_owned()),
+            Self::TooLarge { .. } | Self::NotUtf8 { .. } => {
+                Some("`--runtime-config-file` takes a small TOML file".to_owned())
+            }
+            Self::Invalid(_) => None,
+        }
+    }
+}
+
 impl RuntimeConfig {
     /// Reads the file at `path`. Relative paths in it start from its directory.
     ///

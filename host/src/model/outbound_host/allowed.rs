@@ -130,6 +130,18 @@ impl AllowedHosts {
         self.0.is_empty()
     }
 
+    /// Whether any entry is for this scheme, if only by `*`.
+    pub fn has_scheme(&self, scheme: &str) -> bool {
+        self.0.iter().any(|allowed| allowed.scheme.covers(scheme))
+    }
+
+    /// Whether any entry is for this scheme and every host.
+    pub fn has_every_host(&self, scheme: &str) -> bool {
+        self.0
+            .iter()
+            .any(|allowed| allowed.scheme.covers(scheme) && matches!(allowed.host, HostPattern::Any))
+    }
+
     /// Whether a request to this destination is granted. `self` is asked for by [`Self::allows_self`].
     pub fn check(&self, scheme: &str, host: &Host, port: u16) -> bool {
         let granted = |allowed: &AllowedHost| {
