@@ -15,7 +15,7 @@ mod build;
 mod up;
 
 /// A host for microservices that are WebAssembly components.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(
     name = "midplane",
     version,
@@ -37,7 +37,7 @@ struct Cli {
     log: Log,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     /// Serve an app.
     Up(Box<up::Up>),

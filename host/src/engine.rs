@@ -28,7 +28,7 @@ mod reaper;
 mod run;
 
 pub use cache::CacheError;
-pub use compile::{Code, CompileError, Origin};
+pub use compile::{Code, CompileError, MAX_COMPONENT_BYTES, Origin};
 pub use context::{BodyFault, Chain, ChainError, Hop, MAX_DEPTH, Progress, RequestContext};
 pub use failure::Failure;
 pub use program::{Drive, Program, Reuse};

@@ -18,7 +18,7 @@ pub mod runtime_config;
 mod state_dir;
 
 pub use error::Error;
-pub use prepare::{DataPlace, ServiceSummary, Step};
+pub use prepare::{DataPlace, Progress, ServiceSummary, Step};
 pub use state_dir::StateDir;
 
 use crate::admin::{self, AdminState, Readiness};
@@ -36,7 +36,6 @@ use runtime_config::RuntimeConfig;
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// What the operator asks for, apart from the app itself.
-#[derive(Debug)]
 pub struct Options {
     /// Where the app is served.
     pub listen: SocketAddr,
@@ -73,10 +72,10 @@ impl Host {
         app: &App,
         options: Options,
         tasks: Tasks,
-        progress: &(dyn Fn(Step) + Send + Sync),
+        progress: &Progress,
     ) -> Result<Self, Error> {
         let listener = bind(options.listen, "--listen").await?;
-        let address = local_address(&listener, options.listen)?;
+        let address = local_address(&listener, options.listen, "--listen")?;
         let metrics = Metrics::new();
         if let Some(dropped) = options.dropped_lines.clone() {
             metrics.watch_log(dropped);
@@ -86,7 +85,7 @@ impl Host {
             None => None,
             Some(asked) => {
                 let listener = bind(asked, "--admin").await?;
-                let bound = local_address(&listener, asked)?;
+                let bound = local_address(&listener, asked, "--admin")?;
                 // It ends with the host: its task is of the background kind.
                 let _detached = admin::serve(
                     listener,
@@ -167,10 +166,10 @@ async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener, Er
     })
 }
 
-fn local_address(listener: &TcpListener, asked: SocketAddr) -> Result<SocketAddr, Error> {
+fn local_address(listener: &TcpListener, asked: SocketAddr, flag: &'static str) -> Result<SocketAddr, Error> {
     listener.local_addr().map_err(|source| Error::Bind {
         address: asked,
-        flag: "--listen",
+        flag,
         source,
     })
 }

@@ -118,7 +118,7 @@ pub struct Limits {
     pub timeout: Duration,
     /// Linear memory of one instance, all its memories together, in bytes.
     pub instance_memory: u64,
-    /// Table elements of one instance, all its tables together.
+    /// Elements of each table of an instance.
     pub table_elements: u32,
     /// Requests that run at the same time.
     pub concurrency: NonZeroU32,

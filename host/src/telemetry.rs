@@ -218,5 +218,13 @@ fn targets(options: &LogOptions) -> Result<Targets, Error> {
         true => LevelFilter::INFO,
         false => LevelFilter::OFF,
     };
+    // A filter may name the target itself.
+    let named = options
+        .filter
+        .as_deref()
+        .is_some_and(|filter| filter.contains(target::ACCESS));
+    if named && !options.access_log {
+        return Ok(targets);
+    }
     Ok(targets.with_target(target::ACCESS, access))
 }

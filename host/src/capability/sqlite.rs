@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use futures::StreamExt;
@@ -64,8 +65,8 @@ pub struct View<'a> {
     pub grants: &'a Sqlite,
     /// The handles of the instance.
     pub table: &'a mut ResourceTable,
-    /// How many connections are open.
-    pub open: &'a mut usize,
+    /// How many connections are open, or being opened.
+    pub open: &'a Arc<AtomicUsize>,
     /// Where denied calls are told.
     pub denials: &'a mut Denials,
 }
@@ -83,46 +84,72 @@ enum OpenError {
     Failed(SqlError),
 }
 
-/// A database that may be opened: the grant is checked, the connection not yet made.
-fn may_open(view: &mut View<'_>, label: &str) -> Result<Arc<dyn Database>, OpenError> {
-    let database = view
-        .grants
-        .find(label, view.denials)
-        .ok_or(OpenError::AccessDenied)?;
-    if *view.open >= MAX_OPEN {
-        return Err(OpenError::TooMany);
+/// A place among the connections of an instance, taken before the connection is made and given back with it.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(open: &Arc<AtomicUsize>) -> Option<Self> {
+        let taken = open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+            (open < MAX_OPEN).then_some(open + 1)
+        });
+        taken.is_ok().then(|| Self(open.clone()))
     }
-    Ok(database)
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What stands behind a handle.
+struct Open {
+    connection: Arc<dyn SqlConnection>,
+    _place: Place,
 }
 
 impl View<'_> {
-    fn opened(&mut self, connection: Arc<dyn SqlConnection>) -> wasmtime::Result<Resource<Connection>> {
-        let handle = self.table.push(Connection(Box::new(connection)))?;
-        *self.open += 1;
-        Ok(handle)
+    /// A database that may be opened: the grant is checked, the connection not yet made.
+    fn may_open(&mut self, label: &str) -> Result<(Arc<dyn Database>, Place), OpenError> {
+        let database = self
+            .grants
+            .find(label, self.denials)
+            .ok_or(OpenError::AccessDenied)?;
+        let place = Place::take(self.open).ok_or(OpenError::TooMany)?;
+        Ok((database, place))
+    }
+
+    fn opened(
+        &mut self,
+        connection: Arc<dyn SqlConnection>,
+        place: Place,
+    ) -> wasmtime::Result<Resource<Connection>> {
+        let open = Open {
+            connection,
+            _place: place,
+        };
+        Ok(self.table.push(Connection(Box::new(open)))?)
     }
 
     fn connection(&self, handle: &Resource<Connection>) -> wasmtime::Result<Arc<dyn SqlConnection>> {
         let Connection(payload) = self.table.get(handle)?;
-        let connection = payload.downcast_ref::<Arc<dyn SqlConnection>>();
-        connection
-            .cloned()
+        let open = payload.downcast_ref::<Open>();
+        open.map(|open| open.connection.clone())
             .ok_or_else(|| wasmtime::format_err!("the handle is not one of a SQLite connection"))
     }
 
     fn close(&mut self, handle: Resource<Connection>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
-        *self.open = self.open.saturating_sub(1);
         Ok(())
     }
 
     async fn open(&mut self, label: &str) -> wasmtime::Result<Result<Resource<Connection>, OpenError>> {
-        let database = match may_open(self, label) {
-            Ok(database) => database,
+        let (database, place) = match self.may_open(label) {
+            Ok(may) => may,
             Err(error) => return Ok(Err(error)),
         };
         match database.connect().await {
-            Ok(connection) => Ok(Ok(self.opened(connection)?)),
+            Ok(connection) => Ok(Ok(self.opened(connection, place)?)),
             Err(error) => Ok(Err(OpenError::Failed(error))),
         }
     }
@@ -263,12 +290,12 @@ impl<T: Send> v3::HostConnectionWithStore<T> for Capability {
         accessor: &Accessor<T, Self>,
         database: String,
     ) -> wasmtime::Result<Result<Resource<Connection>, v3::Error>> {
-        let database = match accessor.with(|mut access| may_open(&mut access.get(), &database)) {
-            Ok(database) => database,
+        let (database, place) = match accessor.with(|mut access| access.get().may_open(&database)) {
+            Ok(may) => may,
             Err(error) => return Ok(Err(error.into())),
         };
         match database.connect().await {
-            Ok(connection) => accessor.with(|mut access| access.get().opened(connection).map(Ok)),
+            Ok(connection) => accessor.with(|mut access| access.get().opened(connection, place).map(Ok)),
             Err(error) => Ok(Err(error.into())),
         }
     }
@@ -382,5 +409,21 @@ impl<D: 'static> StreamProducer<D> for Rows {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_bounded_and_come_back() {
+        let open = Arc::new(AtomicUsize::new(0));
+        let mut places: Vec<Place> = std::iter::from_fn(|| Place::take(&open)).collect();
+        assert_eq!(places.len(), MAX_OPEN);
+        places.pop();
+        assert!(Place::take(&open).is_some());
+        drop(places);
+        assert_eq!(open.load(Ordering::Relaxed), 0);
     }
 }

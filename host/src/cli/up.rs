@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,13 +15,13 @@ use serde::Serialize;
 use super::{AppArgs, Failure, build, warn};
 use crate::adapter::variables::parse_variable_argument;
 use crate::host::runtime_config::RuntimeConfig;
-use crate::host::{Host, Options, Step};
+use crate::host::{Host, Options, Progress, Step};
 use crate::manifest::{App, TriggerRoute, TriggerTarget};
 use crate::shutdown::Tasks;
 use crate::telemetry::DroppedLines;
 
 /// Serve an app until it is interrupted.
-#[derive(Debug, Args)]
+#[derive(Args)]
 #[command(after_help = "\
 Examples:
   midplane up                                    serve ./spin.toml on http://127.0.0.1:3000
@@ -56,8 +57,8 @@ pub(super) struct Up {
     #[arg(long = "variable", value_name = "NAME=VALUE")]
     variables: Vec<String>,
     /// Set an environment variable in every component. May be given more than once.
-    #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = environment)]
-    env: Vec<(String, String)>,
+    #[arg(short, long = "env", value_name = "NAME=VALUE")]
+    env: Vec<String>,
     /// How to print what is served.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
@@ -97,6 +98,11 @@ impl Up {
             let (name, value) = parse_variable_argument(argument)?;
             variables.insert(name, value);
         }
+        let mut environment = BTreeMap::new();
+        for argument in &self.env {
+            let (name, value) = variable(argument)?;
+            environment.insert(name, value);
+        }
         let tasks = Tasks::new();
         // From here on a signal stops in order, also while services are prepared.
         tasks.drain_on_signal().context("cannot listen for signals")?;
@@ -110,14 +116,14 @@ impl Up {
             cache_dir: self.cache_dir,
             runtime_config,
             variables,
-            environment: self.env.into_iter().collect(),
+            environment,
             dropped_lines: Some(dropped),
         };
-        let progress = |step: Step| {
+        let progress: Progress = Arc::new(move |step: Step| {
             if !quiet {
                 report(&step);
             }
-        };
+        });
         // Cancel-safe: a start that is given up leaves no half-written file.
         let host = tokio::select! {
             biased;
@@ -153,7 +159,9 @@ impl Up {
 
 fn report(step: &Step) {
     match step {
-        Step::Begins { .. } => {}
+        Step::Compiles { service, bytes } => {
+            tracing::info!(service = service.as_str(), kib = bytes / 1024, "compiling");
+        }
         Step::Prepared(summary) => match summary.compiled {
             Some(took) => {
                 tracing::info!(service = summary.service.as_str(), revision = %summary.revision, "compiled in {took:.1?}");
@@ -316,10 +324,14 @@ fn admin_address(text: &str) -> Result<AdminAddress, String> {
     }
 }
 
-fn environment(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
+/// What was typed is not repeated in the error: it may be a secret.
+fn variable(argument: &str) -> Result<(String, String), Failure> {
+    match argument.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("write NAME=VALUE".to_owned()),
+        _ => Err(Failure {
+            error: anyhow::anyhow!("an argument of `--env` gives no variable a value"),
+            hint: Some("write `--env NAME=VALUE`".to_owned()),
+        }),
     }
 }
 
@@ -344,8 +356,12 @@ mod tests {
 
     #[test]
     fn environment_variables_need_a_name() {
-        assert_eq!(environment("A=b=c"), Ok(("A".into(), "b=c".into())));
-        assert!(environment("=x").is_err());
-        assert!(environment("A").is_err());
+        assert!(variable("A=b=c").is_ok_and(|pair| pair == ("A".into(), "b=c".into())));
+        for bad in ["=x", "A"] {
+            let Err(failure) = variable(bad) else {
+                panic!("{bad} has no name, or no value")
+            };
+            assert!(!failure.error.to_string().contains(bad));
+        }
     }
 }

@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use wasmtime::Engine;
@@ -21,6 +22,9 @@ use crate::telemetry::RequestId;
 
 /// The version of `wasmtime` that this host is built with.
 const WASMTIME: &str = "48";
+
+/// A temporary file of this age belongs to nobody.
+const LEFTOVER: Duration = Duration::from_secs(3600);
 
 /// One directory of the cache, for one engine.
 pub(super) struct Cache {
@@ -107,6 +111,7 @@ impl Cache {
                 mode: meta.mode() & 0o7777,
             });
         }
+        remove_leftovers(&dir);
         Ok(Self {
             dir,
             storing: Mutex::new(()),
@@ -188,6 +193,23 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&temporary);
     }
     written
+}
+
+/// Removes temporary files that a killed host left; another host may be writing one of the last hour.
+fn remove_leftovers(dir: &Path) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        let old = entry
+            .metadata()
+            .and_then(|meta| meta.modified())
+            .ok()
+            .and_then(|time| time.elapsed().ok());
+        if path.extension().is_some_and(|kind| kind == "tmp") && old.is_some_and(|age| age > LEFTOVER) {
+            // If it cannot be removed it is only in the way of space; it is never loaded.
+            let _left = fs::remove_file(&path);
+        }
+    }
 }
 
 /// FNV-1a: a stable hash (the standard library's may change with the compiler) of what tells engines apart.

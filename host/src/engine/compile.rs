@@ -11,7 +11,7 @@ use super::{CacheError, Engines, Half};
 use crate::model::Digest;
 
 /// The largest component that is taken, in bytes.
-pub(super) const MAX_COMPONENT_BYTES: usize = 100 * 1024 * 1024;
+pub const MAX_COMPONENT_BYTES: usize = 100 * 1024 * 1024;
 
 /// The handler that a component exports.
 #[derive(Clone)]
@@ -133,8 +133,8 @@ impl Code {
 }
 
 impl Engines {
-    /// Compiles a component, or takes it from the cache. Blocks for as long as compiling takes.
-    pub fn load(&self, bytes: &[u8]) -> Result<Code, CompileError> {
+    /// Takes a component from the cache, or compiles it, after having called `compiles`. Blocks for as long as that takes.
+    pub fn load(&self, bytes: &[u8], compiles: &dyn Fn()) -> Result<Code, CompileError> {
         check_kind(bytes)?;
         let digest = Digest::of(bytes);
         for half in [&self.plain, &self.concurrent] {
@@ -142,6 +142,7 @@ impl Engines {
                 return half.link(component, digest, self.is_concurrent(half), Origin::Cached);
             }
         }
+        compiles();
         let started = Instant::now();
         // Validation comes first in compiling, so what the plain engine cannot run it refuses quickly.
         let (half, artifact) = match self.plain.engine.precompile_component(bytes) {

@@ -4,10 +4,12 @@
 //! which interfaces exist depends on the engine only: the plain one has no component-model async and hence no `async func`.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use parking_lot::Mutex;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceTable};
+use wasmtime::error::Context as _;
 use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::bindings::http::outgoing_handler;
@@ -40,14 +42,14 @@ pub(super) struct Guest {
     outbound: Outbound,
     grants: Arc<Grants>,
     open_stores: usize,
-    open_databases: usize,
+    open_databases: Arc<AtomicUsize>,
     denials: Denials,
     output: SharedOutput,
     pub(super) limiter: Limiter,
 }
 
 impl Guest {
-    pub(super) fn new(program: &Program) -> Self {
+    pub(super) fn new(program: &Program) -> wasmtime::Result<Self> {
         let output = Arc::new(Mutex::new(InstanceOutput::new(program)));
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(Output {
@@ -60,15 +62,9 @@ impl Guest {
         })
         .max_random_size(MAX_RANDOM)
         .envs(&program.grants.environment);
-        if let Some(files) = &program.grants.files
-            && let Err(error) = wasi.preopened_dir(files, "/", FsPerms::ReadOnly)
-        {
-            tracing::error!(
-                service = program.service.as_str(),
-                directory = %files.display(),
-                error = format!("{error:#}"),
-                "the service's files cannot be opened; it runs without them"
-            );
+        if let Some(files) = &program.grants.files {
+            wasi.preopened_dir(files, "/", FsPerms::ReadOnly)
+                .with_context(|| format!("the service's files in {} cannot be opened", files.display()))?;
         }
         let (tcp, udp) = (
             program.grants.outbound_http.has_sockets("tcp"),
@@ -101,14 +97,14 @@ impl Guest {
         } else {
             MAX_RESOURCES
         });
-        Self {
+        Ok(Self {
             wasi: wasi.build(),
             http,
             table,
             outbound: Outbound::new(program),
             grants: program.grants.clone(),
             open_stores: 0,
-            open_databases: 0,
+            open_databases: Arc::new(AtomicUsize::new(0)),
             denials: Denials::new(program.service.clone(), program.revision),
             output,
             limiter: Limiter::new(
@@ -116,7 +112,7 @@ impl Guest {
                 program.limits.table_elements,
                 program.metrics.instance(),
             ),
-        }
+        })
     }
 
     /// From now on this instance works for this request.
@@ -149,7 +145,7 @@ impl Guest {
         sqlite::View {
             grants: &self.grants.sqlite,
             table: &mut self.table,
-            open: &mut self.open_databases,
+            open: &self.open_databases,
             denials: &mut self.denials,
         }
     }

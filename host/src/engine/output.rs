@@ -100,6 +100,13 @@ impl InstanceOutput {
     }
 }
 
+impl Drop for InstanceOutput {
+    fn drop(&mut self) {
+        // A request that was given up leaves the line that it had begun.
+        self.end();
+    }
+}
+
 /// The output of one instance, shared by the streams that the guest opens.
 pub(super) type SharedOutput = Arc<Mutex<InstanceOutput>>;
 

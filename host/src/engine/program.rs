@@ -185,7 +185,7 @@ impl Program {
             &self.engines.plain
         };
         let failed = |error: wasmtime::Error| Report::of_instantiation(&error);
-        let mut store = Store::try_new(&half.engine, Guest::new(self)).map_err(failed)?;
+        let mut store = Store::try_new(&half.engine, Guest::new(self).map_err(failed)?).map_err(failed)?;
         store.limiter(|guest| &mut guest.limiter);
         store.set_epoch_deadline(1);
         // Not Wasmtime's own yield: the worker's LIFO slot could run the same task again at once.

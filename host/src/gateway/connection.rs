@@ -7,10 +7,12 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
 use http::HeaderValue;
 use hyper::rt::Executor;
 use hyper::service::service_fn;
@@ -122,7 +124,13 @@ async fn connection(
     let service = service_fn(move |request| {
         let gateway = gateway.clone();
         let client = client.clone();
-        async move { Ok::<_, Infallible>(forward::answer(gateway, client, request).await) }
+        async move {
+            let method = request.method().clone();
+            let answered = AssertUnwindSafe(forward::answer(gateway, client, request))
+                .catch_unwind()
+                .await;
+            Ok::<_, Infallible>(answered.unwrap_or_else(|_logged_by_the_hook| forward::panicked(&method)))
+        }
     });
     let mut served = pin!(builder.serve_connection(io, service));
     // Cancel-safe: the connection is polled again after the drain has begun.

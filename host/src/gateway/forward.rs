@@ -1,12 +1,12 @@
 //! One request from its head to its response.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body::Body as _;
-use http_body_util::{BodyExt, Empty, Full};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 
 use super::chain::Within;
@@ -16,7 +16,10 @@ use super::tracked::{Exchange, Tracked};
 use super::{Gateway, headers, well_known};
 use crate::engine::{Body, Drive, Failure, RequestContext};
 use crate::service::{Generation, Lease, LeaseError, Revision, Target};
-use crate::telemetry::{self, RequestId};
+use crate::telemetry::{self, RequestId, field};
+
+/// How long a guest may go on with a body that HEAD does not ask for.
+const HEAD_DRAIN: Duration = Duration::from_secs(10);
 
 /// Answers a request, whatever it is.
 pub(super) async fn answer(
@@ -50,14 +53,29 @@ pub(super) async fn answer(
         }
     };
     let (mut parts, body) = response.into_parts();
-    // A response to HEAD has no body, whatever the guest would send (RFC 9110 §9.3.2).
-    let body = if method == Method::HEAD {
-        empty(&mut parts, &body)
-    } else {
-        body
-    };
     let status = parts.status;
+    if method == Method::HEAD {
+        // A response to HEAD has no body (RFC 9110 §9.3.2), but the guest that makes one is not cut off for it.
+        announce_length(&mut parts, &body);
+        let body = Tracked::new(body, exchange, lease, status);
+        gateway.tasks.spawn("head", drain(body));
+        return Response::from_parts(parts, Tracked::empty());
+    }
     Response::from_parts(parts, Tracked::new(body, exchange, lease, status))
+}
+
+/// The answer to a request that the host itself failed at.
+pub(super) fn panicked(method: &Method) -> Response<Tracked> {
+    let id = RequestId::next();
+    tracing::error!({ field::REQUEST_ID } = %id, message = "the host panicked while it answered a request");
+    respond(&GatewayError::Internal, id, method).map(|body| Tracked::plain(full(body)))
+}
+
+/// Lets a guest send what nobody reads, for as long as a response to HEAD is worth.
+async fn drain(mut body: Tracked) {
+    let all = async { while let Some(Ok(_)) = body.frame().await {} };
+    // What takes longer is cut, as it is when a client leaves.
+    let _cut = tokio::time::timeout(HEAD_DRAIN, all).await;
 }
 
 /// A request that gets a problem in place of a response.
@@ -172,7 +190,7 @@ impl From<Failure> for GatewayError {
                 detail: "The request's body is malformed or ended before its end.".into(),
             },
             Failure::NoInstance => Self::Overloaded {
-                retry_after: std::time::Duration::from_secs(1),
+                retry_after: Duration::from_secs(1),
             },
             Failure::Host => Self::Internal,
         }
@@ -183,15 +201,12 @@ fn full(body: Full<Bytes>) -> Body {
     body.map_err(|never| match never {}).boxed_unsync()
 }
 
-/// No body, but the length that it would have had.
-fn empty(parts: &mut http::response::Parts, body: &Body) -> Body {
+/// The length that the body would have.
+fn announce_length(parts: &mut http::response::Parts, body: &Body) {
     if parts.status != StatusCode::NO_CONTENT
         && !parts.headers.contains_key(header::CONTENT_LENGTH)
         && let Some(length) = body.size_hint().exact()
     {
         parts.headers.insert(header::CONTENT_LENGTH, length.into());
     }
-    Empty::new()
-        .map_err(|never: std::convert::Infallible| match never {})
-        .boxed_unsync()
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{Method, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::{BodyExt, Empty};
 
 use super::connection::Client;
 use super::pace::Pace;
@@ -50,35 +51,31 @@ impl Tracked {
         }
     }
 
+    /// A body that belongs to no request any more.
+    pub(super) fn plain(inner: Body) -> Self {
+        Self {
+            inner,
+            exchange: None,
+            lease: None,
+            status: StatusCode::OK,
+            bytes: 0,
+            pace: Pace::of_this_stream(),
+        }
+    }
+
+    /// No body.
+    pub(super) fn empty() -> Self {
+        let empty = Empty::new().map_err(|never: std::convert::Infallible| match never {});
+        Self::plain(empty.boxed_unsync())
+    }
+
     fn account(&mut self, end: ResponseEnd) {
-        let Some(exchange) = self.exchange.take() else {
+        let Some(mut exchange) = self.exchange.take() else {
             return;
         };
         let duration = exchange.started.elapsed();
         let lease = self.lease.take();
-        if let Some((method, path)) = &exchange.logged {
-            let answered_by = lease
-                .as_ref()
-                .map(|lease| (lease.revision().service().clone(), lease.revision().id()));
-            telemetry::access(&AccessRecord {
-                request_id: exchange.id,
-                method,
-                path,
-                protocol: exchange.protocol,
-                client: exchange.client.address.ip(),
-                status: self.status,
-                duration,
-                request_bytes: exchange
-                    .context
-                    .as_ref()
-                    .map_or(0, |context| context.progress.request_bytes()),
-                response_bytes: self.bytes,
-                end,
-                answered_by: answered_by
-                    .as_ref()
-                    .map(|(service, revision)| (service.as_str(), revision as &dyn std::fmt::Display)),
-            });
-        }
+        exchange.log(lease.as_ref(), self.status, self.bytes, end);
         let guest_failed = exchange
             .context
             .as_ref()
@@ -88,6 +85,43 @@ impl Tracked {
         {
             // Cut by the guest is an error that was counted as such; cut by the client counts as cancelled.
             lease.finish(self.status, duration);
+        }
+    }
+}
+
+impl Exchange {
+    /// Writes the line of the access log, once.
+    fn log(&mut self, lease: Option<&Lease>, status: StatusCode, response_bytes: u64, end: ResponseEnd) {
+        let Some((method, path)) = self.logged.take() else {
+            return;
+        };
+        let answered_by = lease.map(|lease| (lease.revision().service().clone(), lease.revision().id()));
+        telemetry::access(&AccessRecord {
+            request_id: self.id,
+            method: &method,
+            path: &path,
+            protocol: self.protocol,
+            client: self.client.address.ip(),
+            status,
+            duration: self.started.elapsed(),
+            request_bytes: self
+                .context
+                .as_ref()
+                .map_or(0, |context| context.progress.request_bytes()),
+            response_bytes,
+            end,
+            answered_by: answered_by
+                .as_ref()
+                .map(|(service, revision)| (service.as_str(), revision as &dyn std::fmt::Display)),
+        });
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        // The client left before there was a response; 499 is what proxies write then.
+        if let Ok(left) = StatusCode::from_u16(499) {
+            self.log(None, left, 0, ResponseEnd::Cut);
         }
     }
 }

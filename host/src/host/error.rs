@@ -34,6 +34,19 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// Somebody else can write in the state directory.
+    #[error(
+        "the state directory {} is not ours alone (owner {owner}, mode {mode:o}): others could change what services read",
+        path.display()
+    )]
+    SharedStateDir {
+        /// Where it is.
+        path: PathBuf,
+        /// The user id that owns it.
+        owner: u32,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// Another host has the state directory.
     #[error("the state directory {} is in use by another host{}", path.display(), holder(pid.as_deref()))]
     Locked {
@@ -152,6 +165,10 @@ impl Error {
             Self::StateDir { .. } => {
                 Some("name a directory that this user can write with `--state-dir`".into())
             }
+            Self::SharedStateDir { path, .. } => Some(format!(
+                "`chmod go-w {}`, or name another directory with `--state-dir`",
+                path.display()
+            )),
             Self::Locked { .. } => {
                 Some("stop the other host first, or give this one its own `--state-dir`".into())
             }

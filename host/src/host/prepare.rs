@@ -1,9 +1,13 @@
 //! From the services of a manifest to revisions that can be published.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
 
 use super::runtime_config::{KeyValueBackend, RuntimeConfig, SqliteBackend};
 use super::{Error, Options, StateDir};
@@ -34,8 +38,8 @@ const CLOSE: Duration = Duration::from_secs(5);
 /// Something that happened while services are prepared.
 #[derive(Debug, Clone)]
 pub enum Step {
-    /// A component is read and, unless the cache has it, compiled.
-    Begins {
+    /// A component is not in the cache and is compiled.
+    Compiles {
         /// The service.
         service: ServiceName,
         /// The size of its component in bytes.
@@ -44,6 +48,9 @@ pub enum Step {
     /// A service is ready to be published.
     Prepared(ServiceSummary),
 }
+
+/// Is told of each step, from several threads.
+pub type Progress = Arc<dyn Fn(Step) + Send + Sync>;
 
 /// What `up` tells about a service.
 #[derive(Debug, Clone)]
@@ -114,47 +121,29 @@ impl Preparing {
         })
     }
 
-    /// Prepares all services of `app`, in parallel, and gives back the revisions and what there is to tell of them.
+    /// Prepares all services of `app`, as many at once as there are cores, and gives back the revisions and what there is to
+    /// tell of them.
     pub(super) async fn services(
         &self,
         app: &App,
         options: &Options,
-        progress: &(dyn Fn(Step) + Send + Sync),
+        progress: &Progress,
     ) -> Result<(BTreeMap<ServiceName, Arc<Revision>>, Vec<ServiceSummary>), Error> {
-        let mut compiling = Vec::new();
-        for service in app.services.values() {
-            let bytes = std::fs::read(&service.source).map_err(|source| Error::ReadComponent {
-                service: service.name.clone(),
-                path: service.source.clone(),
-                buildable: service.build.is_some(),
-                source,
-            })?;
-            progress(Step::Begins {
-                service: service.name.clone(),
-                bytes: bytes.len(),
-            });
-            let engines = self.engines.clone();
-            let (dir, root, described) = (app.dir.clone(), self.files.clone(), service.clone());
-            let job = move || (engines.load(&bytes), files::stage(&dir, &described, &root));
-            compiling.push((service, self.tasks.blocking("prepare", job)));
-        }
-        let mut revisions = BTreeMap::new();
-        let mut summaries = Vec::new();
-        let mut staged_trees = BTreeSet::new();
-        for (service, prepared) in compiling {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let parts = stream::iter(app.services.values()).map(|service| async move {
+            let job = self.job(&app.dir, service, progress.clone());
             let interrupted = |_| Error::Interrupted {
                 service: service.name.clone(),
             };
-            let (code, staged) = prepared.await.map_err(interrupted)?;
-            let code = code.map_err(|source| Error::Compile {
-                service: service.name.clone(),
-                path: service.source.clone(),
-                source,
-            })?;
-            let staged = staged.map_err(|source| Error::Files {
-                service: service.name.clone(),
-                source,
-            })?;
+            let parts = self.tasks.blocking("prepare", job).await.map_err(interrupted)??;
+            Ok::<_, Error>((service, parts))
+        });
+        let mut parts = std::pin::pin!(parts.buffer_unordered(cores));
+        let mut revisions = BTreeMap::new();
+        let mut summaries = Vec::new();
+        let mut staged_trees = BTreeSet::new();
+        while let Some(prepared) = parts.next().await {
+            let (service, (code, staged)) = prepared?;
             if let Some(staged) = &staged {
                 staged_trees.insert(staged.digest);
                 for warning in &staged.warnings {
@@ -166,11 +155,42 @@ impl Preparing {
             summaries.push(summary);
             revisions.insert(service.name.clone(), Arc::new(revision));
         }
+        summaries.sort_by(|one, other| one.service.cmp(&other.service));
         // We hold the lock of the state directory, so nobody else stages there.
         if let Err(error) = files::sweep(&self.files, &staged_trees) {
             tracing::warn!(error = %error, "files of earlier revisions could not be removed");
         }
         Ok((revisions, summaries))
+    }
+
+    /// What of preparing a service blocks: reading and compiling its component, staging its files.
+    fn job(
+        &self,
+        dir: &Path,
+        service: &Service,
+        progress: Progress,
+    ) -> impl FnOnce() -> Result<(Code, Option<Staged>), Error> + Send + 'static {
+        let (engines, root) = (self.engines.clone(), self.files.clone());
+        let (dir, service) = (dir.to_owned(), service.clone());
+        move || {
+            let bytes = read_component(&service)?;
+            let compiles = || {
+                progress(Step::Compiles {
+                    service: service.name.clone(),
+                    bytes: bytes.len(),
+                });
+            };
+            let code = engines.load(&bytes, &compiles).map_err(|source| Error::Compile {
+                service: service.name.clone(),
+                path: service.source.clone(),
+                source,
+            })?;
+            let staged = files::stage(&dir, &service, &root).map_err(|source| Error::Files {
+                service: service.name.clone(),
+                source,
+            })?;
+            Ok((code, staged))
+        }
     }
 
     fn revision(
@@ -365,6 +385,30 @@ impl Preparing {
             None => tracing::error!("closing the data failed"),
         }
     }
+}
+
+fn read_component(service: &Service) -> Result<Vec<u8>, Error> {
+    let read = || {
+        let metadata = std::fs::metadata(&service.source)?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+        }
+        if metadata.len() > engine::MAX_COMPONENT_BYTES as u64 {
+            let text = format!(
+                "it has {} bytes, more than the {} that are taken",
+                metadata.len(),
+                engine::MAX_COMPONENT_BYTES
+            );
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+        }
+        std::fs::read(&service.source)
+    };
+    read().map_err(|source| Error::ReadComponent {
+        service: service.name.clone(),
+        path: service.source.clone(),
+        buildable: service.build.is_some(),
+        source,
+    })
 }
 
 fn unresolved(service: &Service, source: UnresolvedVariable) -> Error {

@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Error, Options};
@@ -45,6 +45,7 @@ impl StateDir {
             path: path.clone(),
             source,
         };
+        check_owner(&path)?;
         let lock = lock(&path)?;
         let key = key(&path.join("identity.key")).map_err(failed)?;
         let cache = options.cache_dir.clone().unwrap_or_else(|| path.join("cache"));
@@ -75,6 +76,23 @@ impl StateDir {
     pub(super) fn key(&self) -> [u8; 32] {
         self.key
     }
+}
+
+/// Who can write here can change what services read and what code is loaded.
+fn check_owner(path: &Path) -> Result<(), Error> {
+    let metadata = fs::metadata(path).map_err(|source| Error::StateDir {
+        path: path.to_owned(),
+        source,
+    })?;
+    let ours = rustix::process::geteuid().as_raw();
+    if metadata.uid() != ours || metadata.mode() & 0o022 != 0 {
+        return Err(Error::SharedStateDir {
+            path: path.to_owned(),
+            owner: metadata.uid(),
+            mode: metadata.mode() & 0o7777,
+        });
+    }
+    Ok(())
 }
 
 fn lock(dir: &Path) -> Result<File, Error> {
