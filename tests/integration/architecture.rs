@@ -16,7 +16,7 @@ const DIRECTION: [(&str, &[&str]); 14] = [
     ("telemetry", &["shutdown", "model"]),
     ("manifest", &["model"]),
     ("bindings", &[]),
-    ("capability", &["bindings", "model"]),
+    ("capability", &["bindings", "model", "telemetry"]),
     ("adapter", &["capability", "model"]),
     (
         "engine",
