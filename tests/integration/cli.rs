@@ -355,3 +355,31 @@ async fn up_prints_where_it_serves_and_where_the_data_lives() {
         "{announced}"
     );
 }
+
+#[tokio::test]
+async fn a_state_directory_that_others_can_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let app = minimal();
+    let place = app.folder().join("open");
+    fs::create_dir(&place).unwrap();
+    fs::set_permissions(&place, fs::Permissions::from_mode(0o777)).unwrap();
+    let failure = app.state_dir(&place).fail().await;
+    assert_says(&failure, &["open", "777", "chmod go-w"]);
+    assert_eq!(fs::read_dir(place).unwrap().count(), 0, "nothing was put there");
+}
+
+#[tokio::test]
+async fn services_of_one_component_start_together_on_an_empty_cache() {
+    let mut app = TestHost::builder().own_cache();
+    for number in 0..6 {
+        app = app
+            .service(&format!("s{number}"), "hello-p2")
+            .route(&format!("/s{number}"), &format!("s{number}"));
+    }
+    let host = app.start().await;
+    for number in 0..6 {
+        assert_eq!(host.get(&format!("/s{number}")).await.text(), "Hello, world!");
+    }
+    host.stop().await;
+}

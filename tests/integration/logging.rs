@@ -1,8 +1,11 @@
 //! What the host says about requests, guests and failures.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use crate::harness::{Builder, Line, TestHost};
+use http::Request;
+
+use crate::harness::{Builder, Line, Protocol, TestHost, empty};
 
 fn guests() -> Builder {
     TestHost::builder()
@@ -327,4 +330,28 @@ async fn the_access_log_is_off_unless_asked_for_and_never_has_the_query() {
     for line in host.stop().await {
         assert!(!line.text().contains("secret"), "{}", line.text());
     }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_before_the_response_is_in_the_access_log() {
+    let host = TestHost::builder()
+        .service("p2", "http-p2")
+        .route("/p2/...", "p2")
+        .arg("--access-log")
+        .start()
+        .await;
+    let connection = host.connect(Protocol::Http1).await;
+    let request = Request::get("/p2/never-responds").body(empty()).unwrap();
+    let waiting = tokio::time::timeout(Duration::from_millis(300), connection.send(request)).await;
+    assert!(waiting.is_err(), "the guest never responds");
+    drop(connection);
+    let line = host
+        .wait_for_log("the access line", |line| {
+            line.field("path") == "/p2/never-responds"
+        })
+        .await;
+    assert_eq!(
+        (line.field("status").as_str(), line.field("end").as_str()),
+        ("499", "cut")
+    );
 }

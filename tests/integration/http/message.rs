@@ -143,3 +143,15 @@ async fn a_guest_of_wasi_0_3_finishes_its_work_after_the_response() {
         .await;
     assert_eq!(line.field("service"), "p3");
 }
+
+#[tokio::test]
+async fn a_guest_that_answers_head_finishes_its_work_too() {
+    let host = guests().await;
+    let request = Request::head("/p3/post-return").body(empty()).unwrap();
+    let answer = host.request(request).await;
+    assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, ""));
+    host.wait_for_log("what the guest does afterwards", |line| {
+        line.message() == "work after the response is done"
+    })
+    .await;
+}
