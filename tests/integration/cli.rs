@@ -364,7 +364,8 @@ async fn a_state_directory_that_others_can_write_is_refused() {
     let place = app.folder().join("open");
     fs::create_dir(&place).unwrap();
     fs::set_permissions(&place, fs::Permissions::from_mode(0o777)).unwrap();
-    let failure = app.state_dir(&place).fail().await;
+    let app = app.state_dir(&place);
+    let failure = app.fail().await;
     assert_says(&failure, &["open", "777", "chmod go-w"]);
     assert_eq!(fs::read_dir(place).unwrap().count(), 0, "nothing was put there");
 }

@@ -172,9 +172,9 @@ async fn every_kind_of_failure_is_logged_once() {
     for guest in ["p2", "p3"] {
         for (behaviour, kind) in behaviours {
             // A response that is cut has no end that the client could read.
-            let connection = host.connect(crate::harness::Protocol::Http1).await;
+            let connection = host.connect(Protocol::Http1).await;
             let path = format!("/{guest}/{behaviour}");
-            let request = http::Request::get(&path).body(crate::harness::empty()).unwrap();
+            let request = Request::get(&path).body(empty()).unwrap();
             let _ = connection.exchange(request).await;
             let access = host
                 .wait_for_log("the access line", |line| line.field("path") == path)

@@ -24,6 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::stall::StallGuard;
 use super::{Gateway, forward, pace};
 use crate::shutdown::Tasks;
+use crate::telemetry::RequestId;
 
 /// What one connection tells each of its requests.
 pub(super) struct Client {
@@ -125,11 +126,10 @@ async fn connection(
         let gateway = gateway.clone();
         let client = client.clone();
         async move {
-            let method = request.method().clone();
-            let answered = AssertUnwindSafe(forward::answer(gateway, client, request))
-                .catch_unwind()
-                .await;
-            Ok::<_, Infallible>(answered.unwrap_or_else(|_logged_by_the_hook| forward::panicked(&method)))
+            let (id, method) = (RequestId::next(), request.method().clone());
+            let answered = forward::answer(gateway.clone(), client, id, request);
+            let answered = AssertUnwindSafe(answered).catch_unwind().await;
+            Ok::<_, Infallible>(answered.unwrap_or_else(|_| forward::panicked(&gateway, id, &method)))
         }
     });
     let mut served = pin!(builder.serve_connection(io, service));

@@ -25,10 +25,11 @@ const HEAD_DRAIN: Duration = Duration::from_secs(10);
 pub(super) async fn answer(
     gateway: Arc<Gateway>,
     client: Arc<Client>,
+    id: RequestId,
     request: Request<Incoming>,
 ) -> Response<Tracked> {
     let mut exchange = Exchange {
-        id: RequestId::next(),
+        id,
         started: Instant::now(),
         protocol: request.version(),
         logged: telemetry::access_enabled()
@@ -65,8 +66,8 @@ pub(super) async fn answer(
 }
 
 /// The answer to a request that the host itself failed at.
-pub(super) fn panicked(method: &Method) -> Response<Tracked> {
-    let id = RequestId::next();
+pub(super) fn panicked(gateway: &Gateway, id: RequestId, method: &Method) -> Response<Tracked> {
+    gateway.metrics.rejected(GatewayError::Internal.reason());
     tracing::error!({ field::REQUEST_ID } = %id, message = "the host panicked while it answered a request");
     respond(&GatewayError::Internal, id, method).map(|body| Tracked::plain(full(body)))
 }
