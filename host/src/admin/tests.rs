@@ -87,14 +87,14 @@ async fn ready_follows_the_host() {
 #[tokio::test]
 async fn metrics_are_openmetrics() {
     let admin = Admin::start().await;
-    let revision = admin.metrics.revision("catalog", "0a");
+    let revision = admin.metrics.revision("shop", "catalog", "0a");
     revision.trap();
     let response = admin.get("/metrics").await;
     assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
     let media_type = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n";
     assert!(response.contains(media_type), "{response}");
     assert!(
-        response.contains("midplane_traps_total{service=\"catalog\",revision=\"0a\"} 1\n"),
+        response.contains("midplane_traps_total{app=\"shop\",service=\"catalog\",revision=\"0a\"} 1\n"),
         "{response}"
     );
     assert!(response.ends_with("# EOF\n"), "{response}");

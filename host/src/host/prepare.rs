@@ -242,7 +242,9 @@ impl Preparing {
         if let Some(took) = compiled {
             self.metrics.compiled(took);
         }
-        let metrics = self.metrics.revision(service.name.as_str(), &id.to_string());
+        let metrics = self
+            .metrics
+            .revision(app.name.as_str(), service.name.as_str(), &id.to_string());
         let grants = Grants {
             environment: environment.into_iter().collect(),
             files: staged.map(|staged| staged.directory),

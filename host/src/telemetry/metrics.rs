@@ -3,17 +3,17 @@
 //!
 //! | name | type | labels | what it counts |
 //! | --- | --- | --- | --- |
-//! | `midplane_requests` | counter | service, revision, status | requests answered, by status class (`2xx` …) |
-//! | `midplane_errors` | counter | service, revision, reason | requests that a revision failed to serve |
-//! | `midplane_request_duration_seconds` | histogram | service, revision | from the head of a request to the end of its response |
-//! | `midplane_requests_in_flight` | gauge | service, revision | requests begun and not ended |
-//! | `midplane_instances` | gauge | service, revision | Wasm instances alive, idle ones included |
-//! | `midplane_instantiations` | counter | service, revision, kind | requests that got a `fresh` or a `reused` instance |
-//! | `midplane_linear_memory_bytes` | gauge | service, revision | linear memory of the instances alive |
-//! | `midplane_cpu_seconds` | counter | service, revision | time spent running guest code |
-//! | `midplane_traps` | counter | service, revision | instances that trapped |
-//! | `midplane_outbound_requests` | counter | service, revision, outcome | HTTP requests of guests: `answered`, `failed`, `denied` |
-//! | `midplane_guest_log_lines_dropped` | counter | service, revision | lines over the bound of a request |
+//! | `midplane_requests` | counter | app, service, revision, status | requests answered, by status class (`2xx` …) |
+//! | `midplane_errors` | counter | app, service, revision, reason | requests that a revision failed to serve |
+//! | `midplane_request_duration_seconds` | histogram | app, service, revision | from the head of a request to the end of its response |
+//! | `midplane_requests_in_flight` | gauge | app, service, revision | requests begun and not ended |
+//! | `midplane_instances` | gauge | app, service, revision | Wasm instances alive, idle ones included |
+//! | `midplane_instantiations` | counter | app, service, revision, kind | requests that got a `fresh` or a `reused` instance |
+//! | `midplane_linear_memory_bytes` | gauge | app, service, revision | linear memory of the instances alive |
+//! | `midplane_cpu_seconds` | counter | app, service, revision | time spent running guest code |
+//! | `midplane_traps` | counter | app, service, revision | instances that trapped |
+//! | `midplane_outbound_requests` | counter | app, service, revision, outcome | HTTP requests of guests: `answered`, `failed`, `denied` |
+//! | `midplane_guest_log_lines_dropped` | counter | app, service, revision | lines over the bound of a request |
 //! | `midplane_rejections` | counter | reason | requests refused before they reached a revision |
 //! | `midplane_connections` | gauge | | client connections open |
 //! | `midplane_compile_cache_lookups` | counter | result | compiled code asked of the cache: `hit`, `miss` |
@@ -66,8 +66,8 @@ pub struct Metrics {
 
 struct Host {
     started: SystemTime,
-    /// Sorted, so that the output is; names of the service and of the revision.
-    revisions: Mutex<BTreeMap<(String, String), Weak<RevisionMetrics>>>,
+    /// Sorted, so that the output is; names of the app, of the service and of the revision.
+    revisions: Mutex<BTreeMap<(String, String, String), Weak<RevisionMetrics>>>,
     rejections: [AtomicU64; ErrorReason::ALL.len()],
     connections: AtomicI64,
     cache_hits: AtomicU64,
@@ -110,9 +110,9 @@ impl Metrics {
     /// The figures of one revision: the same handle as long as anyone holds it. Its series are shown until
     /// the last handle is dropped.
     #[must_use]
-    pub fn revision(&self, service: &str, revision: &str) -> Arc<RevisionMetrics> {
+    pub fn revision(&self, app: &str, service: &str, revision: &str) -> Arc<RevisionMetrics> {
         let mut revisions = self.host.revisions.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (service.to_owned(), revision.to_owned());
+        let key = (app.to_owned(), service.to_owned(), revision.to_owned());
         if let Some(live) = revisions.get(&key).and_then(Weak::upgrade) {
             return live;
         }

@@ -27,18 +27,24 @@ type Label<'a> = (&'static str, &'a str);
 
 /// One live revision with the labels that all of its series bear.
 struct Row {
+    app: String,
     service: String,
     revision: String,
     metrics: Arc<RevisionMetrics>,
 }
 
 impl Row {
-    fn labels(&self) -> [Label<'_>; 2] {
-        [("service", &self.service), ("revision", &self.revision)]
+    fn labels(&self) -> [Label<'_>; 3] {
+        [
+            ("app", &self.app),
+            ("service", &self.service),
+            ("revision", &self.revision),
+        ]
     }
 
-    fn labels_and<'a>(&'a self, name: &'static str, value: &'a str) -> [Label<'a>; 3] {
+    fn labels_and<'a>(&'a self, name: &'static str, value: &'a str) -> [Label<'a>; 4] {
         [
+            ("app", &self.app),
             ("service", &self.service),
             ("revision", &self.revision),
             (name, value),
@@ -60,9 +66,10 @@ impl Host {
         let revisions = self.revisions.lock().unwrap_or_else(PoisonError::into_inner);
         revisions
             .iter()
-            .filter_map(|((service, revision), metrics)| {
+            .filter_map(|((app, service, revision), metrics)| {
                 let metrics = metrics.upgrade()?;
                 Some(Row {
+                    app: app.clone(),
                     service: service.clone(),
                     revision: revision.clone(),
                     metrics,

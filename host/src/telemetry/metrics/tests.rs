@@ -67,7 +67,7 @@ fn encoded(text: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
 #[test]
 fn the_table_names_exactly_what_is_encoded() {
     let metrics = Metrics::new();
-    let _revision = metrics.revision("catalog", "0123456789ab");
+    let _revision = metrics.revision("shop", "catalog", "0123456789ab");
     let text = metrics.encode();
     assert!(text.ends_with("# EOF\n"));
     assert_eq!(encoded(&text), documented());
@@ -76,9 +76,9 @@ fn the_table_names_exactly_what_is_encoded() {
 #[test]
 fn a_request_is_counted_once_in_every_family_it_belongs_to() {
     let metrics = Metrics::new();
-    let revision = metrics.revision("catalog", "0a");
+    let revision = metrics.revision("shop", "catalog", "0a");
     let request = revision.begin();
-    let labels = "{service=\"catalog\",revision=\"0a\"";
+    let labels = "{app=\"shop\",service=\"catalog\",revision=\"0a\"";
     let in_flight = format!("midplane_requests_in_flight{labels}}}");
     assert_eq!(sample(&metrics.encode(), &in_flight), Some(1.0));
     request.finish(StatusCode::NOT_FOUND, Duration::from_millis(3));
@@ -108,17 +108,18 @@ fn a_request_is_counted_once_in_every_family_it_belongs_to() {
 #[test]
 fn a_request_that_is_dropped_counts_as_cancelled() {
     let metrics = Metrics::new();
-    let revision = metrics.revision("catalog", "0a");
+    let revision = metrics.revision("shop", "catalog", "0a");
     drop(revision.begin());
     assert_eq!(revision.in_flight(), 0);
-    let series = "midplane_errors_total{service=\"catalog\",revision=\"0a\",reason=\"cancelled\"}";
+    let series =
+        "midplane_errors_total{app=\"shop\",service=\"catalog\",revision=\"0a\",reason=\"cancelled\"}";
     assert_eq!(sample(&metrics.encode(), series), Some(1.0));
 }
 
 #[test]
 fn what_a_revision_does_shows_in_its_series() {
     let metrics = Metrics::new();
-    let revision = metrics.revision("s", "r");
+    let revision = metrics.revision("shop", "s", "r");
     let mut instance = revision.instance();
     let mut second = revision.instance();
     instance.set_memory(65_536 * 3);
@@ -143,14 +144,14 @@ fn what_a_revision_does_shows_in_its_series() {
         ("outbound_requests_total", ",outcome=\"denied\"", 1.0),
         ("guest_log_lines_dropped_total", "", 12.0),
     ] {
-        let series = format!("midplane_{name}{{service=\"s\",revision=\"r\"{label}}}");
+        let series = format!("midplane_{name}{{app=\"shop\",service=\"s\",revision=\"r\"{label}}}");
         assert_eq!(sample(&text, &series), Some(value), "{series}\n{text}");
     }
     drop(instance);
     assert_eq!(
         sample(
             &metrics.encode(),
-            "midplane_linear_memory_bytes{service=\"s\",revision=\"r\"}"
+            "midplane_linear_memory_bytes{app=\"shop\",service=\"s\",revision=\"r\"}"
         ),
         Some(0.0)
     );
@@ -201,14 +202,15 @@ fn the_process_is_measured() {
 #[test]
 fn a_revision_has_one_handle_and_its_series_go_with_it() {
     let metrics = Metrics::new();
-    let first = metrics.revision("catalog", "0a");
-    let again = metrics.revision("catalog", "0a");
-    let other = metrics.revision("catalog", "0b");
+    let first = metrics.revision("shop", "catalog", "0a");
+    let again = metrics.revision("shop", "catalog", "0a");
+    let other = metrics.revision("shop", "catalog", "0b");
     first.trap();
     again.trap();
     other.trap();
-    let series =
-        |revision: &str| format!("midplane_traps_total{{service=\"catalog\",revision=\"{revision}\"}}");
+    let series = |revision: &str| {
+        format!("midplane_traps_total{{app=\"shop\",service=\"catalog\",revision=\"{revision}\"}}")
+    };
     assert_eq!(sample(&metrics.encode(), &series("0a")), Some(2.0));
     drop(first);
     assert_eq!(sample(&metrics.encode(), &series("0a")), Some(2.0));
@@ -216,17 +218,17 @@ fn a_revision_has_one_handle_and_its_series_go_with_it() {
     let text = metrics.encode();
     assert!(!text.contains("revision=\"0a\""), "{text}");
     assert_eq!(sample(&text, &series("0b")), Some(1.0));
-    let _third = metrics.revision("catalog", "0c");
+    let _third = metrics.revision("shop", "catalog", "0c");
     assert_eq!(metrics.host.revisions.lock().unwrap().len(), 2);
 }
 
 #[test]
 fn statuses_outside_the_five_classes_are_counted_at_the_nearest() {
     let metrics = Metrics::new();
-    let revision = metrics.revision("s", "r");
+    let revision = metrics.revision("shop", "s", "r");
     revision
         .begin()
         .finish(StatusCode::from_u16(999).unwrap(), Duration::ZERO);
-    let series = "midplane_requests_total{service=\"s\",revision=\"r\",status=\"5xx\"}";
+    let series = "midplane_requests_total{app=\"shop\",service=\"s\",revision=\"r\",status=\"5xx\"}";
     assert_eq!(sample(&metrics.encode(), series), Some(1.0));
 }
