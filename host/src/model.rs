@@ -114,7 +114,8 @@ impl fmt::Display for DataScope {
 /// What one service may use. Every bound holds even when the manifest says nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Wall-clock time from the lease to the response's head, and after it without a byte of a body moving.
+    /// Wall-clock time from the lease, or the last byte of the request's body, to the response's head, and after it without
+    /// a byte of a body moving.
     pub timeout: Duration,
     /// Linear memory of one instance, all its memories together, in bytes.
     pub instance_memory: u64,

@@ -53,7 +53,9 @@ where
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Some(frame) = ready!(Pin::new(&mut self.inner).poll_frame(cx)) else {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        self.context.progress.waits_for_client(polled.is_pending());
+        let Some(frame) = ready!(polled) else {
             return Poll::Ready(None);
         };
         let frame = match frame {

@@ -101,6 +101,9 @@ impl RequestContext {
     }
 }
 
+/// How long an upload may put off the end of a request that has no response yet.
+const MAX_UPLOAD: Duration = Duration::from_secs(300);
+
 /// What can be wrong with a request's body: the client's fault, whatever the guest makes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -109,15 +112,19 @@ pub enum BodyFault {
     TooLarge = 1,
     /// It ended before its end, or is not framed as HTTP wants it.
     Broken = 2,
+    /// The client sent none of it for as long as a request may take.
+    TooSlow = 3,
 }
 
-/// Until when a request may go on: before the head its whole time counts, afterwards the time since a byte last moved.
+/// Until when a request may go on: its time counts from when a byte of a body last moved, the request's before the head
+/// (for at most [`MAX_UPLOAD`]), any afterwards.
 pub struct Progress {
     started: Instant,
     head_sent: AtomicBool,
     /// Milliseconds between `started` and the last byte that moved.
     moved: AtomicU64,
     request_bytes: AtomicU64,
+    waiting_for_client: AtomicBool,
     body_fault: AtomicU8,
     failed: AtomicBool,
 }
@@ -129,6 +136,7 @@ impl Progress {
             head_sent: AtomicBool::new(false),
             moved: AtomicU64::new(0),
             request_bytes: AtomicU64::new(0),
+            waiting_for_client: AtomicBool::new(false),
             body_fault: AtomicU8::new(0),
             failed: AtomicBool::new(false),
         }
@@ -166,6 +174,16 @@ impl Progress {
         self.request_bytes.load(Ordering::Relaxed)
     }
 
+    /// Notes whether the guest waits for more of the request's body.
+    pub fn waits_for_client(&self, waits: bool) {
+        self.waiting_for_client.store(waits, Ordering::Relaxed);
+    }
+
+    /// Whether the guest waits for more of the request's body.
+    pub fn is_waiting_for_client(&self) -> bool {
+        self.waiting_for_client.load(Ordering::Relaxed)
+    }
+
     /// Notes what is wrong with the body that the client sends.
     pub fn body_failed(&self, fault: BodyFault) {
         self.body_fault.store(fault as u8, Ordering::Release);
@@ -176,6 +194,7 @@ impl Progress {
         match self.body_fault.load(Ordering::Acquire) {
             1 => Some(BodyFault::TooLarge),
             2 => Some(BodyFault::Broken),
+            3 => Some(BodyFault::TooSlow),
             _ => None,
         }
     }
@@ -192,15 +211,50 @@ impl Progress {
 
     /// When the request is over if nothing moves until then.
     pub fn deadline(&self, timeout: Duration, outer: Option<Instant>) -> Instant {
-        let from = if self.is_head_sent() {
-            self.started + Duration::from_millis(self.moved.load(Ordering::Relaxed))
-        } else {
-            self.started
-        };
+        let moved = Duration::from_millis(self.moved.load(Ordering::Relaxed));
+        let from = self.started
+            + if self.is_head_sent() {
+                moved
+            } else {
+                moved.min(MAX_UPLOAD)
+            };
         let own = from + timeout;
         match outer {
             Some(outer) if !self.is_head_sent() => own.min(outer),
             _ => own,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_that_goes_on_puts_the_end_off_but_not_for_ever() {
+        let progress = Progress::new();
+        let begun = progress.started();
+        assert_eq!(progress.deadline(TIMEOUT, None), begun + TIMEOUT);
+        tokio::time::advance(Duration::from_secs(20)).await;
+        progress.moved();
+        assert_eq!(progress.deadline(TIMEOUT, None), begun + Duration::from_secs(50));
+        tokio::time::advance(Duration::from_secs(600)).await;
+        progress.moved();
+        assert_eq!(progress.deadline(TIMEOUT, None), begun + MAX_UPLOAD + TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_callee_has_no_more_time_than_its_caller() {
+        let progress = Progress::new();
+        let outer = progress.started() + Duration::from_secs(5);
+        assert_eq!(progress.deadline(TIMEOUT, Some(outer)), outer);
+        tokio::time::advance(Duration::from_secs(4)).await;
+        progress.head_sent();
+        assert_eq!(
+            progress.deadline(TIMEOUT, Some(outer)),
+            progress.started() + Duration::from_secs(34)
+        );
     }
 }

@@ -10,6 +10,7 @@ use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode as ErrorCode3;
 
 use super::context::BodyFault;
 use super::program::Program;
+use crate::model::Limits;
 use crate::telemetry::metrics::ErrorReason;
 use crate::telemetry::{self, FailureKind, GuestFailure, Origin, RequestId};
 
@@ -37,6 +38,12 @@ pub enum Failure {
     /// The body that the client sent ended before its end, or is malformed.
     #[error("the request body is broken")]
     BodyBroken,
+    /// The client sent nothing of the body that the guest waited for.
+    #[error("no more of the request body came within {limit:?}")]
+    BodyTooSlow {
+        /// How long the guest waited.
+        limit: Duration,
+    },
     /// No instance could be had now.
     #[error("no instance is free")]
     NoInstance,
@@ -52,10 +59,15 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// What a fault of the request's body means. `limit` is what the service takes, in bytes.
-    pub(super) fn of_body(fault: BodyFault, limit: u64) -> Self {
+    /// What a fault of the request's body means.
+    pub(super) fn of_body(fault: BodyFault, limits: &Limits) -> Self {
         match fault {
-            BodyFault::TooLarge => Self::BodyTooLarge { limit },
+            BodyFault::TooLarge => Self::BodyTooLarge {
+                limit: limits.request_body,
+            },
+            BodyFault::TooSlow => Self::BodyTooSlow {
+                limit: limits.timeout,
+            },
             BodyFault::Broken => Self::BodyBroken,
         }
     }
@@ -172,7 +184,7 @@ impl Report {
             Failure::NoResponse | Failure::NoHandler => ErrorReason::NoResponse,
             Failure::TimedOut(_) => ErrorReason::Timeout,
             Failure::BodyTooLarge { .. } => ErrorReason::BodyTooLarge,
-            Failure::BodyBroken => ErrorReason::BadRequest,
+            Failure::BodyBroken | Failure::BodyTooSlow { .. } => ErrorReason::BadRequest,
             Failure::NoInstance => ErrorReason::Overload,
             Failure::Host => ErrorReason::Internal,
         });

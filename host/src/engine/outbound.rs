@@ -151,6 +151,7 @@ fn chain_error(error: &ChainError) -> BodyError {
         ChainError::Failed(super::Failure::BodyTooLarge { limit }) => {
             BodyError::HttpRequestBodySize(Some(*limit))
         }
+        ChainError::Failed(super::Failure::BodyTooSlow { .. }) => BodyError::ConnectionReadTimeout,
         ChainError::Failed(super::Failure::BodyBroken) => BodyError::HttpProtocolError,
         ChainError::Failed(failure) => BodyError::InternalError(Some(failure.to_string())),
     }

@@ -19,10 +19,11 @@ use wasmtime_wasi_http::p3::Request as Request3;
 use wasmtime_wasi_http::{FieldMap, WasiHttpView};
 
 use super::body::{Driver, GuestResponse, RequestBody, Work};
-use super::context::RequestContext;
+use super::context::{BodyFault, RequestContext};
 use super::failure::{LastWords, Report};
 use super::program::{Drive, Handler, Instance, Program};
 use super::{Body, BodyError, Failure};
+use crate::model::Limits;
 use crate::shutdown::Task;
 use crate::telemetry::metrics::RevisionMetrics;
 
@@ -48,7 +49,8 @@ impl Program {
         if !self.has_handler() {
             return Err(Failure::NoHandler);
         }
-        let limit = self.limits.request_body;
+        let limits = self.limits.clone();
+        let limit = limits.request_body;
         let request = request.map(|body| RequestBody::new(body, limit, context.clone()).boxed_unsync());
         let tasks = self.tasks.clone();
         let (head, waiting) = oneshot::channel();
@@ -67,7 +69,7 @@ impl Program {
                         Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
                         polled => polled.is_ready(),
                     };
-                    poll_head(&mut waiting, &context, limit, done, cx).map_ok(|head| (head, done))
+                    poll_head(&mut waiting, &context, &limits, done, cx).map_ok(|head| (head, done))
                 })
                 .await?;
                 let driver = if done { Driver::Done } else { Driver::Inline(work) };
@@ -83,13 +85,12 @@ impl Program {
                         // The head, if there is one, was sent before the end.
                         return match ended {
                             Ok(Err(failure)) => Poll::Ready(Err(failure)),
-                            Ok(Ok(())) => {
-                                poll_head(&mut waiting, &context, limit, true, cx).map_ok(|head| (head, true))
-                            }
+                            Ok(Ok(())) => poll_head(&mut waiting, &context, &limits, true, cx)
+                                .map_ok(|head| (head, true)),
                             Err(_) => Poll::Ready(Err(Failure::Host)),
                         };
                     }
-                    poll_head(&mut waiting, &context, limit, false, cx).map_ok(|head| (head, false))
+                    poll_head(&mut waiting, &context, &limits, false, cx).map_ok(|head| (head, false))
                 })
                 .await;
                 let (head, done) = head?;
@@ -106,13 +107,13 @@ impl Program {
 fn poll_head(
     waiting: &mut oneshot::Receiver<Head>,
     context: &RequestContext,
-    limit: u64,
+    limits: &Limits,
     done: bool,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Head, Failure>> {
     if let Some(fault) = context.progress.body_fault() {
         // Whatever the guest makes of the part that it got.
-        return Poll::Ready(Err(Failure::of_body(fault, limit)));
+        return Poll::Ready(Err(Failure::of_body(fault, limits)));
     }
     match waiting.poll_unpin(cx) {
         Poll::Ready(Ok(head)) => Poll::Ready(Ok(head)),
@@ -155,7 +156,12 @@ async fn work(
                 Ok(Err(report)) => Some(report),
                 Err(panic) => Some(host_panic(&panic)),
             },
-            () = watchdog(&context, limit) => Some(Report::timed_out(limit)),
+            () = watchdog(&context, limit) => {
+                if context.progress.is_waiting_for_client() {
+                    context.progress.body_failed(BodyFault::TooSlow);
+                }
+                Some(Report::timed_out(limit))
+            }
         }
     };
     let Some(report) = report else {
@@ -180,7 +186,7 @@ async fn work(
         && !context.progress.is_head_sent()
     {
         // The client's fault, not the guest's: it is answered, not reported.
-        return Err(Failure::of_body(fault, program.limits.request_body));
+        return Err(Failure::of_body(fault, &program.limits));
     }
     let failure = report.log(&program, context.id, last_words);
     // The Wasm store goes only now, and with it the ends of the guest's streams.

@@ -187,6 +187,7 @@ impl From<Failure> for GatewayError {
             Failure::NoResponse | Failure::NoHandler => Self::NoResponse,
             Failure::TimedOut(limit) => Self::Timeout { limit },
             Failure::BodyTooLarge { limit } => Self::BodyTooLarge { limit },
+            Failure::BodyTooSlow { limit } => Self::RequestTimeout { limit },
             Failure::BodyBroken => Self::BadRequest {
                 detail: "The request's body is malformed or ended before its end.".into(),
             },

@@ -62,6 +62,12 @@ pub enum GatewayError {
         /// When it is worth to try again; at least a second is sent.
         retry_after: Duration,
     },
+    /// The client sent none of the request's body for too long.
+    #[error("no more of the request's body came within {limit:?}")]
+    RequestTimeout {
+        /// How long the service waited.
+        limit: Duration,
+    },
     /// The guest gave no response within its wall-clock limit.
     #[error("no response within {limit:?}")]
     Timeout {
@@ -111,6 +117,7 @@ impl GatewayError {
             Self::NoResponse => ErrorReason::NoResponse,
             Self::Overloaded { .. } => ErrorReason::Overload,
             Self::Timeout { .. } => ErrorReason::Timeout,
+            Self::RequestTimeout { .. } => ErrorReason::BadRequest,
             Self::Internal => ErrorReason::Internal,
         }
     }
@@ -162,6 +169,12 @@ impl GatewayError {
                 "overloaded",
                 "The service is overloaded",
                 "The service handles as many requests as it may. Try again later.".into(),
+            ),
+            Self::RequestTimeout { limit } => (
+                StatusCode::REQUEST_TIMEOUT,
+                "request-timeout",
+                "The request took too long",
+                format!("No more of the request's body came within {limit:?}.").into(),
             ),
             Self::Timeout { limit } => (
                 StatusCode::GATEWAY_TIMEOUT,
@@ -225,6 +238,7 @@ pub fn respond(error: &GatewayError, request_id: RequestId, method: &Method) -> 
         | GatewayError::GuestFailed
         | GatewayError::NoResponse
         | GatewayError::Timeout { .. }
+        | GatewayError::RequestTimeout { .. }
         | GatewayError::Internal => {}
     }
     response

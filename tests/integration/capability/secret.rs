@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::{GUESTS, data, put};
+use crate::harness::Builder;
 
 const CANARY: &str = "canary-f2c1a9-do-not-leak";
 
@@ -26,7 +27,16 @@ fn leaks(folder: &Path, found: &mut Vec<String>, searched: &mut usize) {
 }
 
 #[tokio::test]
-async fn a_secret_is_in_no_log_no_admin_answer_and_no_file() {
+async fn a_secret_of_the_environment_is_in_no_log_no_admin_answer_and_no_file() {
+    stays_secret(|app| app.env("SPIN_VARIABLE_PASSWORD", CANARY)).await;
+}
+
+#[tokio::test]
+async fn a_secret_of_the_command_line_is_in_no_log_no_admin_answer_and_no_file() {
+    stays_secret(|app| app.arg("--variable").arg(format!("password={CANARY}"))).await;
+}
+
+async fn stays_secret(give: impl FnOnce(Builder) -> Builder) {
     let app = data("key_value_stores = [\"default\"]\nsqlite_databases = [\"default\"]")
         .tables("[variables]\npassword = { required = true, secret = true }")
         .tables(
@@ -35,9 +45,9 @@ async fn a_secret_is_in_no_log_no_admin_answer_and_no_file() {
         .tables("[component.p3.variables]\npassword = \"{{ password }}\"")
         .own_cache()
         .arg("--access-log")
-        .env("SPIN_VARIABLE_PASSWORD", CANARY)
         .env("RUST_LOG", "trace")
         .env("MIDPLANE_LOG", "trace");
+    let app = give(app);
     let host = app.start().await;
     for guest in GUESTS {
         assert_eq!(

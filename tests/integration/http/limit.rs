@@ -131,3 +131,30 @@ async fn a_request_beyond_the_concurrency_waits_and_then_is_a_503() {
         assert_eq!(host.get(&format!("/{other}/hello")).await.text(), "hello\n");
     }
 }
+
+#[tokio::test]
+async fn an_upload_that_stops_is_a_408_and_not_the_guests_failure() {
+    let host = guests().await;
+    let stalled = GUESTS.map(|guest| {
+        let host = &host;
+        async move {
+            let connection = host.connect(Protocol::Http2).await;
+            let (sender, body) = streamed();
+            assert!(sender.data("some, ").await);
+            let request = Request::post(format!("/{guest}/upload-count"))
+                .body(body)
+                .unwrap();
+            let answer = connection.exchange(request).await.unwrap();
+            assert_problem(&answer, 408);
+            drop(sender);
+        }
+    });
+    let [first, second] = stalled;
+    tokio::join!(first, second);
+    let failures = host
+        .lines()
+        .iter()
+        .filter(|line| !line.field("kind").is_empty())
+        .count();
+    assert_eq!(failures, 0, "{:?}", host.lines());
+}

@@ -47,6 +47,13 @@ fn errors() -> Vec<(GatewayError, u16, &'static str)> {
             504,
             "timeout",
         ),
+        (
+            GatewayError::RequestTimeout {
+                limit: Duration::from_secs(30),
+            },
+            408,
+            "request-timeout",
+        ),
         (GatewayError::Internal, 500, "internal"),
     ]
 }
