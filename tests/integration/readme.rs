@@ -337,7 +337,9 @@ fn the_limits_of_the_page_are_those_of_the_architecture() {
 /// Where the two pages word a bound differently.
 fn name(limit: &str) -> &str {
     match limit {
-        "time until a response begins, and between two bytes afterwards" => "time of a request",
+        "time from the upload's last byte (at most 5 minutes) until a response begins, and between two bytes afterwards" => {
+            "time of a request"
+        }
         "time of a request in that queue" => "their wait",
         limit => limit,
     }
