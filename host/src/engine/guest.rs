@@ -23,7 +23,7 @@ use super::outbound::Outbound;
 use super::output::{InstanceOutput, Output, SharedOutput};
 use super::program::Program;
 use crate::bindings::{fermyon, spin};
-use crate::capability::{Denials, Grants, key_value, sqlite, variables};
+use crate::capability::{Grants, key_value, sqlite, variables};
 use crate::telemetry::Stream;
 
 /// Resources (of WASI and of capabilities) that an instance may hold at once.
@@ -43,7 +43,6 @@ pub(super) struct Guest {
     grants: Arc<Grants>,
     open_stores: usize,
     open_databases: Arc<AtomicUsize>,
-    denials: Denials,
     output: SharedOutput,
     pub(super) limiter: Limiter,
 }
@@ -105,7 +104,6 @@ impl Guest {
             grants: program.grants.clone(),
             open_stores: 0,
             open_databases: Arc::new(AtomicUsize::new(0)),
-            denials: Denials::new(program.service.clone(), program.revision),
             output,
             limiter: Limiter::new(
                 program.limits.instance_memory,
@@ -118,7 +116,6 @@ impl Guest {
     /// From now on this instance works for this request.
     pub(super) fn begin(&mut self, context: Arc<RequestContext>) {
         self.output.lock().begin(context.id);
-        self.denials.begin(context.id);
         self.outbound.begin(context);
     }
 
@@ -137,7 +134,7 @@ impl Guest {
             grants: &self.grants.key_value,
             table: &mut self.table,
             open: &mut self.open_stores,
-            denials: &mut self.denials,
+            denials: &mut self.outbound.denials,
         }
     }
 
@@ -146,7 +143,7 @@ impl Guest {
             grants: &self.grants.sqlite,
             table: &mut self.table,
             open: &self.open_databases,
-            denials: &mut self.denials,
+            denials: &mut self.outbound.denials,
         }
     }
 }

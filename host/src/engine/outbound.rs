@@ -28,7 +28,8 @@ type Sent = Result<
 pub(super) struct Outbound {
     grants: Arc<Grants>,
     metrics: Arc<RevisionMetrics>,
-    denials: Denials,
+    /// Where denied calls are told, those of every capability, so that one bound holds for all of them.
+    pub(super) denials: Denials,
     /// The request that the instance works for.
     context: Option<Arc<RequestContext>>,
 }

@@ -52,46 +52,36 @@ impl InstanceOutput {
     /// Logs the lines that have begun. Returns what a panic said, if standard error ends with one.
     pub(super) fn end(&mut self) -> Option<String> {
         let panic = self.stderr.panic_message();
-        let Self {
-            service,
-            revision,
-            metrics,
-            request,
-            stdout,
-            stderr,
-        } = self;
-        let origin = Origin {
-            service: service.as_str(),
-            revision,
-            request_id: *request,
-        };
-        for output in [stdout, stderr] {
+        let (origin, streams) = self.parts();
+        let mut lost = 0;
+        for output in streams {
             let stream = output.stream();
             let dropped = output.dropped_lines();
             output.finish(|line| telemetry::guest_line(origin, stream, line));
             if dropped > 0 {
-                metrics.log_lines_dropped(dropped);
+                lost += dropped;
                 telemetry::guest_line(origin, stream, &format!("… {dropped} more lines were dropped"));
             }
+        }
+        if lost > 0 {
+            self.metrics.log_lines_dropped(lost);
         }
         self.request = None;
         panic
     }
 
-    fn write(&mut self, stream: Stream, bytes: &[u8]) {
-        let Self {
-            service,
-            revision,
-            request,
-            stdout,
-            stderr,
-            ..
-        } = self;
+    /// Whose lines these are, and the two streams that they come from.
+    fn parts(&mut self) -> (Origin<'_>, [&mut GuestOutput; 2]) {
         let origin = Origin {
-            service: service.as_str(),
-            revision,
-            request_id: *request,
+            service: self.service.as_str(),
+            revision: &self.revision,
+            request_id: self.request,
         };
+        (origin, [&mut self.stdout, &mut self.stderr])
+    }
+
+    fn write(&mut self, stream: Stream, bytes: &[u8]) {
+        let (origin, [stdout, stderr]) = self.parts();
         let output = match stream {
             Stream::Stdout => stdout,
             Stream::Stderr => stderr,

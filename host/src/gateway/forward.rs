@@ -125,8 +125,9 @@ async fn route(
         // A generation's routes lead to its own services only.
         return Err(GatewayError::Internal.into());
     };
-    let lease = lease(revision).await?;
+    // Before the lease: a head that cannot be passed on must not count as a request that was given up.
     headers::inject(request.headers_mut(), &url, &found, &exchange.client.header)?;
+    let lease = lease(revision).await?;
     let limit = revision.limits().request_body;
     if request.body().size_hint().lower() > limit {
         return Err(Refused {
