@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+mod interface;
 mod name;
 pub mod outbound_host;
 pub mod route;
 
+pub use interface::{InterfaceName, InterfaceNameError};
 pub use name::{AppName, Label, MAX_NAME_BYTES, NameError, ServiceName, VariableName};
 
 /// A SHA-256 digest.
@@ -108,6 +110,63 @@ impl fmt::Display for DataScope {
             Self::App => "app",
             Self::PerService => "per-service",
         })
+    }
+}
+
+/// What of its caller's configuration a component that is composed into another may use (`inherit_configuration` of Spin).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inherit {
+    /// Nothing: every such import answers as if nothing were granted.
+    Nothing,
+    /// These.
+    Some(std::collections::BTreeSet<Inheritable>),
+    /// Everything.
+    All,
+}
+
+/// A part of a component's configuration that can be inherited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Inheritable {
+    /// `ai_models`.
+    AiModels,
+    /// `allowed_outbound_hosts`.
+    AllowedOutboundHosts,
+    /// `environment`.
+    Environment,
+    /// `files`.
+    Files,
+    /// `key_value_stores`.
+    KeyValueStores,
+    /// `sqlite_databases`.
+    SqliteDatabases,
+    /// `variables`.
+    Variables,
+}
+
+impl Inheritable {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::AiModels,
+        Self::AllowedOutboundHosts,
+        Self::Environment,
+        Self::Files,
+        Self::KeyValueStores,
+        Self::SqliteDatabases,
+        Self::Variables,
+    ];
+
+    /// Its key in the manifest.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AiModels => "ai_models",
+            Self::AllowedOutboundHosts => "allowed_outbound_hosts",
+            Self::Environment => "environment",
+            Self::Files => "files",
+            Self::KeyValueStores => "key_value_stores",
+            Self::SqliteDatabases => "sqlite_databases",
+            Self::Variables => "variables",
+        }
     }
 }
 
