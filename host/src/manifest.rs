@@ -25,8 +25,8 @@ mod template;
 mod tests;
 
 pub use app::{
-    AllowedHost, App, Build, FileMount, HttpTrigger, Service, StaticResponse, TriggerRoute, TriggerTarget,
-    VariableDeclaration,
+    AllowedHost, App, Build, Dependency, DependencySource, FileMount, HttpTrigger, LinkDeclaration,
+    MAX_LINK_TIMEOUT, Service, StaticResponse, TriggerRoute, TriggerTarget, VariableDeclaration,
 };
 pub use error::{Diagnostic, Error, Fault, Warning};
 pub use source::Location;

@@ -10,12 +10,15 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+mod dependency;
 mod interface;
 mod name;
 pub mod outbound_host;
+pub mod quantity;
 pub mod route;
 
-pub use interface::{InterfaceName, InterfaceNameError};
+pub use dependency::{DependencyName, DependencyNameError};
+pub use interface::{InterfaceName, InterfaceNameError, MAX_INTERFACE_BYTES, Track};
 pub use name::{AppName, Label, MAX_NAME_BYTES, NameError, ServiceName, VariableName};
 
 /// A SHA-256 digest.

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 mod diagnostic;
-mod quantity;
 mod read;
 mod section;
 #[cfg(test)]

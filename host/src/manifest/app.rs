@@ -2,16 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use url::Url;
 
 use super::error::Warning;
 use super::source::Location;
 use super::template::Template;
 use crate::model::route::RoutePattern;
-use crate::model::{AppName, DataScope, Digest, Label, ServiceName};
+use crate::model::{AppName, DataScope, DependencyName, Digest, Inherit, InterfaceName, Label, ServiceName};
 
 /// One app: what one manifest describes.
 #[derive(Debug, Clone)]
@@ -94,8 +97,61 @@ pub struct Service {
     pub sqlite_databases: BTreeSet<Label>,
     /// How the component file is made.
     pub build: Option<Build>,
+    /// Imports that are bound to other services, in each Wasm store its own. No two are of one interface in one track of
+    /// versions.
+    pub links: BTreeMap<InterfaceName, LinkDeclaration>,
+    /// Components that are composed into this one, in the order of the file. No import belongs to two of them.
+    pub dependencies: Vec<Dependency>,
     /// Where its table begins in the manifest.
     pub location: Location,
+}
+
+/// One entry of `[component.<id>.tool.midplane.links]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkDeclaration {
+    /// Another service of [`App::services`], which is to export the interface.
+    pub service: ServiceName,
+    /// How long one call may take: more than nothing, at most [`MAX_LINK_TIMEOUT`].
+    pub timeout: Option<Duration>,
+    /// Calls through this link at the same time.
+    pub concurrency: Option<NonZeroU32>,
+    /// Where it stands.
+    pub location: Location,
+}
+
+/// The longest `timeout` of a link.
+pub const MAX_LINK_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// One entry of `[component.<id>.dependencies]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// Which imports it satisfies.
+    pub name: DependencyName,
+    /// Where its component is.
+    pub source: DependencySource,
+    /// The export that satisfies the import, where it has another name: an interface or a plain name. A dependency for a
+    /// package has none.
+    pub export: Option<String>,
+    /// What it may use of the configuration of the component that it is composed into.
+    pub inherit: Inherit,
+    /// Where it stands.
+    pub location: Location,
+}
+
+/// Where the component of a dependency is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DependencySource {
+    /// A file, absolute. It need not exist before the build.
+    Path(PathBuf),
+    /// To be fetched.
+    Url {
+        /// `http` or `https`, with a host.
+        url: Url,
+        /// What the fetched bytes must hash to.
+        digest: Digest,
+    },
+    /// The component of another service of [`App::services`]. No service depends on itself by way of others.
+    Component(ServiceName),
 }
 
 /// One entry of `files`.

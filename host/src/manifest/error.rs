@@ -199,7 +199,6 @@ impl Fault {
             Self::UnknownKey { key, known, .. } | Self::UnknownSetting { key, known, .. } => {
                 Some(match nearest(key, known.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None if known.is_empty() => "remove it; this table has no keys yet".to_owned(),
                     None => format!("known keys: {}", list(known)),
                 })
             }
@@ -259,7 +258,7 @@ pub(super) fn shorten(text: &str) -> String {
 }
 
 /// A list for a message, `a, b, c`, cut after [`MAX_CANDIDATES`].
-fn list(names: &[impl AsRef<str>]) -> String {
+pub(super) fn list(names: &[impl AsRef<str>]) -> String {
     let mut shown: Vec<String> = names
         .iter()
         .take(MAX_CANDIDATES)

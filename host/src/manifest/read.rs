@@ -4,6 +4,7 @@
 //! Derived deserialisation would do the same with less text, but it loses spans inside enums and lists, and its
 //! messages cannot say what is near to an unknown key.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 
 use toml::Spanned;
@@ -39,6 +40,10 @@ impl<'t> Item<'t> {
 
     pub(super) fn is_string(&self) -> bool {
         self.value.is_str()
+    }
+
+    pub(super) fn is_boolean(&self) -> bool {
+        self.value.is_bool()
     }
 
     pub(super) fn is_table(&self) -> bool {
@@ -121,6 +126,15 @@ impl Read for u16 {
         let number = item.value.as_integer();
         let number = number.and_then(|number| Self::from_str_radix(number.as_str(), number.radix()).ok());
         number.map_or_else(|| item.wrong_type("an integer from 0 to 65535"), Ok)
+    }
+}
+
+impl Read for NonZeroU32 {
+    fn read(item: &Item<'_>) -> Result<Self> {
+        let number = item.value.as_integer();
+        let number = number.and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok());
+        let number = number.and_then(Self::new);
+        number.map_or_else(|| item.wrong_type("an integer from 1 to 4294967295"), Ok)
     }
 }
 
@@ -266,6 +280,12 @@ impl<'t> Table<'t> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether one of `keys` is there. They are not named as known ones.
+    pub(super) fn has_any(&mut self, keys: &[&'static str]) -> bool {
+        self.refused.extend(keys);
+        keys.iter().any(|key| self.table.contains_key(*key))
     }
 
     /// All keys with their values, in the order of the file.

@@ -1,5 +1,6 @@
 //! From the manifest as written to the [`App`]: every check that needs more than one key. Here is what concerns the
-//! app as a whole; `service` and `trigger` do their tables, `response` the static responses.
+//! app as a whole; `service` and `trigger` do their tables, `response` the static responses, `connection`, `link` and
+//! `dependency` what services have to do with each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -7,13 +8,17 @@ use std::path::Path;
 
 use toml::Spanned;
 
-use super::app::{App, HttpTrigger, Service, TriggerTarget, VariableDeclaration};
+use super::app::{App, DependencySource, HttpTrigger, Service, TriggerTarget, VariableDeclaration};
 use super::error::{Fault, Warning, shorten};
 use super::raw;
 use super::read::{Entries, Result, fail};
 use super::source::Source;
 use crate::model::{AppName, DataScope, Digest, NameError, ServiceName, VariableName};
 
+mod connection;
+mod cycle;
+mod dependency;
+mod link;
 mod response;
 mod service;
 mod trigger;
@@ -35,6 +40,7 @@ pub(super) fn app(raw: raw::Manifest, source: &Source<'_>, text: &str, file: &Pa
         dir: &dir,
         variables: &variables,
         services: BTreeMap::new(),
+        connections: Vec::new(),
         warnings: Vec::new(),
     };
     for (id, component) in raw.components.0 {
@@ -43,6 +49,7 @@ pub(super) fn app(raw: raw::Manifest, source: &Source<'_>, text: &str, file: &Pa
         resolver.services.insert(name, service);
     }
     let triggers = resolver.triggers(raw.http_triggers)?;
+    resolver.connect()?;
     resolver.warn_unreachable(&triggers);
     resolver.warn_dangling_chains();
     let triggers = resolver.drop_replaced(triggers);
@@ -164,10 +171,29 @@ struct Resolver<'a> {
     dir: &'a Path,
     variables: &'a BTreeMap<String, VariableDeclaration>,
     services: BTreeMap<ServiceName, Service>,
+    /// What is to be resolved once all services are known, in their order.
+    connections: Vec<(ServiceName, raw::Connections)>,
     warnings: Vec<Warning>,
 }
 
 impl Resolver<'_> {
+    /// The service that `id` names; whoever names it is no candidate for it.
+    fn declared(&self, id: &Spanned<String>, by: Option<&ServiceName>) -> Result<ServiceName> {
+        if let Some((name, _)) = self.services.get_key_value(id.get_ref().as_str()) {
+            return Ok(name.clone());
+        }
+        let candidates = self.services.keys().filter(|name| Some(*name) != by);
+        fail(
+            Fault::Dangling {
+                kind: "component",
+                name: id.get_ref().clone(),
+                candidates: candidates.map(ToString::to_string).collect(),
+                declare: "`[component.<id>]`",
+            },
+            id.span(),
+        )
+    }
+
     fn warn(&mut self, span: &Range<usize>, message: String) {
         self.warnings.push(Warning {
             location: self.source.location(span),
@@ -176,20 +202,27 @@ impl Resolver<'_> {
     }
 
     fn warn_unreachable(&mut self, triggers: &[HttpTrigger]) {
-        let reached: BTreeSet<&ServiceName> = triggers
-            .iter()
-            .filter_map(|trigger| match &trigger.target {
-                TriggerTarget::Service(name) => Some(name),
-                TriggerTarget::Static(_) => None,
-            })
-            .collect();
+        let triggered = triggers.iter().filter_map(|trigger| match &trigger.target {
+            TriggerTarget::Service(name) => Some(name),
+            TriggerTarget::Static(_) => None,
+        });
+        let connected = self.services.values().flat_map(|service| {
+            let linked = service.links.values().map(|link| &link.service);
+            let composed = service.dependencies.iter();
+            linked.chain(composed.filter_map(|dependency| match &dependency.source {
+                DependencySource::Component(name) => Some(name),
+                DependencySource::Path(_) | DependencySource::Url { .. } => None,
+            }))
+        });
+        let reached: BTreeSet<&ServiceName> = triggered.chain(connected).collect();
         for service in self
             .services
             .values()
             .filter(|service| !reached.contains(&service.name))
         {
             let message = format!(
-                "no trigger names `{}`: it is reachable only by service chaining",
+                "no trigger, link or dependency names `{}`: it is reachable only by service chaining, or as \
+                 the one service that exports what another imports",
                 service.name
             );
             self.warnings.push(Warning {

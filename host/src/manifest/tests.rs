@@ -7,12 +7,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{DataScope, Label};
 
+mod connection;
 mod refused;
 
 /// The start of most manifests in these tests.
 const HEAD: &str = "spin_manifest_version = 2\napplication = { name = \"app\" }\n";
 
-/// Two services, links and dependencies left out: they are not known yet.
+/// Two services, one of which calls the other: by a link here, composed on Spin.
 const LIVE_LINK: &str = r#"
 spin_manifest_version = 2
 
@@ -38,6 +39,12 @@ key_value_stores = ["default"]
 [component.orders]
 source = "orders/target/wasm32-wasip2/release/orders.wasm"
 key_value_stores = ["default"] # for Spin: the composed catalog inherits it
+
+[component.orders.dependencies]
+"shop:catalog@1.0.0" = { path = "catalog/target/wasm32-wasip2/release/catalog.wasm", inherit_configuration = ["key_value_stores"] }
+
+[component.orders.tool.midplane.links]
+"shop:catalog/products@1.0.0" = "catalog"
 "#;
 
 /// Every key that is supported, once.
@@ -106,9 +113,25 @@ x = 1
 
 [component.front-end.tool.midplane]
 
+[component.front-end.tool.midplane.links]
+"shop:catalog/products@1.0.0" = "worker"
+"shop:catalog/stock@1.2.0" = { service = "inline-component", timeout = "500ms", concurrency = 16 }
+"shop:catalog/products@2.0.0-rc.1" = { service = "worker", timeout = "1h" }
+"shop:catalog/products" = { service = "worker", concurrency = 0x10 }
+
+[component.front-end.dependencies]
+"shop:catalog@1.0.0" = { path = "lib/catalog.wasm", inherit_configuration = ["key_value_stores", "ai_models"] }
+"shop:catalog/products@2.0.0" = { path = "/opt/products.wasm", export = "shop:new/products", inherit_configuration = false }
+"shop:mail" = { component = "worker", inherit_configuration = true }
+"my-import" = { url = "https://example.com/my.wasm", digest = "sha256:00112233445566778899AABBccddeeff00112233445566778899aabbccddeeff", export = "my-export" }
+
 [component.worker]
 source = "/opt/worker.wasm"
 build = { command = ["make clean", "make"] }
+dependencies_inherit_configuration = true
+
+[component.worker.dependencies]
+"shop:log@1.0.0" = { path = "log.wasm" }
 "#;
 
 fn parsed(text: &str) -> App {
@@ -291,7 +314,10 @@ fn the_last_of_equal_routes_wins_with_a_warning() {
 fn what_is_most_likely_not_meant_is_warned_about() {
     assert_eq!(
         warnings("[component.a]\nsource = \"a\"\n"),
-        ["spin.toml:3:1: no trigger names `a`: it is reachable only by service chaining"]
+        [
+            "spin.toml:3:1: no trigger, link or dependency names `a`: it is reachable only by service chaining, \
+             or as the one service that exports what another imports"
+        ]
     );
     assert_eq!(
         warnings("[[trigger.http]]\nroute = { private = true }\nstatic_response = { body = \"x\" }\n"),

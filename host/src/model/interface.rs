@@ -48,24 +48,10 @@ impl InterfaceName {
         if text.len() > MAX_INTERFACE_BYTES {
             return Err(InterfaceNameError::TooLong);
         }
-        let (path, version) = match text.split_once('@') {
-            Some((path, version)) => (path, Some(version)),
-            None => (text, None),
-        };
+        let (path, version) = split_version(text)?;
         let (package, interface) = path.split_once('/').ok_or(InterfaceNameError::Shape)?;
-        let (namespace, name) = package.split_once(':').ok_or(InterfaceNameError::Shape)?;
-        for word in [namespace, name, interface] {
-            if !is_word(word) {
-                return Err(InterfaceNameError::Word(word.to_owned()));
-            }
-        }
-        let version = version
-            .map(|version| {
-                Version::parse(version).map_err(|_| InterfaceNameError::Version {
-                    version: version.to_owned(),
-                })
-            })
-            .transpose()?;
+        check_package(package)?;
+        check_word(interface)?;
         Ok(Self {
             package: package.into(),
             interface: interface.into(),
@@ -103,10 +89,35 @@ impl InterfaceName {
         self.is_same_interface(wanted)
             && match (&self.version, &wanted.version) {
                 (None, None) => true,
-                (Some(own), Some(wanted)) => track(own) == track(wanted) && own >= wanted,
+                (Some(own), Some(wanted)) => Track::of(own) == Track::of(wanted) && own >= wanted,
                 (None, Some(_)) | (Some(_), None) => false,
             }
     }
+}
+
+/// What is before the `@`, and the version behind it if there is one.
+pub(super) fn split_version(text: &str) -> Result<(&str, Option<Version>), InterfaceNameError> {
+    let Some((path, version)) = text.split_once('@') else {
+        return Ok((text, None));
+    };
+    let version = Version::parse(version).map_err(|_| InterfaceNameError::Version {
+        version: version.to_owned(),
+    })?;
+    Ok((path, Some(version)))
+}
+
+/// Whether `package` is `namespace:package`.
+pub(super) fn check_package(package: &str) -> Result<(), InterfaceNameError> {
+    let (namespace, name) = package.split_once(':').ok_or(InterfaceNameError::Shape)?;
+    check_word(namespace)?;
+    check_word(name)
+}
+
+fn check_word(word: &str) -> Result<(), InterfaceNameError> {
+    if is_word(word) {
+        return Ok(());
+    }
+    Err(InterfaceNameError::Word(word.to_owned()))
 }
 
 /// A kebab-case word: groups of letters and digits, each of one case, that begin with a letter.
@@ -124,13 +135,31 @@ fn is_word(word: &str) -> bool {
 }
 
 /// What must be equal for two versions to be compatible. A pre-release is compatible with itself only.
-fn track(version: &Version) -> (u64, Option<u64>, Option<u64>, &str) {
-    let pre = version.pre.as_str();
-    match (version.major, version.minor, version.patch) {
-        (major, minor, patch) if !pre.is_empty() => (major, Some(minor), Some(patch), pre),
-        (0, 0, patch) => (0, Some(0), Some(patch), pre),
-        (0, minor, _) => (0, Some(minor), None, pre),
-        (major, ..) => (major, None, None, pre),
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Track<'v> {
+    major: u64,
+    minor: Option<u64>,
+    patch: Option<u64>,
+    pre: &'v str,
+}
+
+impl<'v> Track<'v> {
+    /// The track of `version`.
+    #[must_use]
+    pub fn of(version: &'v Version) -> Self {
+        let pre = version.pre.as_str();
+        let (minor, patch) = match (version.major, version.minor, version.patch) {
+            (_, minor, patch) if !pre.is_empty() => (Some(minor), Some(patch)),
+            (0, 0, patch) => (Some(0), Some(patch)),
+            (0, minor, _) => (Some(minor), None),
+            _ => (None, None),
+        };
+        Self {
+            major: version.major,
+            minor,
+            patch,
+            pre,
+        }
     }
 }
 

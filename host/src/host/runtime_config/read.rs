@@ -9,8 +9,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Diagnostic;
-use super::quantity::{QuantityError, parse_bytes, parse_duration};
 use crate::manifest::Fault;
+use crate::model::quantity::{QuantityError, parse_bytes, parse_duration};
 
 /// No shown text is longer, in characters.
 const MAX_SHOWN: usize = 80;

@@ -2,13 +2,12 @@
 
 use toml::Spanned;
 
-use super::NO_TARGETS;
+use super::link::ComponentTool;
+use super::{Dependency, Link, NO_TARGETS};
 use crate::manifest::error::Fault;
 use crate::manifest::read::{Entries, Item, Owner, Read, Result, Table, fail};
 
 const NOT_A_FILE: &str = "download the component and give its path: `source = \"path/to/component.wasm\"`";
-const NO_DEPENDENCIES: &str = "compose the components into one file at build time (`wac plug`) and give that \
-                               file as `source`";
 
 /// `[component.<id>]`.
 pub(in crate::manifest) struct Component {
@@ -23,6 +22,14 @@ pub(in crate::manifest) struct Component {
     pub(in crate::manifest) key_value_stores: Vec<Spanned<String>>,
     pub(in crate::manifest) sqlite_databases: Vec<Spanned<String>>,
     pub(in crate::manifest) build: Option<Build>,
+    pub(in crate::manifest) connections: Connections,
+}
+
+/// What a component has to do with others: `dependencies`, and `links` of Midplane's own table.
+pub(in crate::manifest) struct Connections {
+    pub(in crate::manifest) links: Entries<Link>,
+    pub(in crate::manifest) dependencies: Entries<Spanned<Dependency>>,
+    pub(in crate::manifest) dependencies_inherit_configuration: Option<Spanned<bool>>,
 }
 
 /// One entry of `files`.
@@ -50,8 +57,6 @@ impl Read for Component {
             "call a model over HTTP, with its host in `allowed_outbound_hosts`",
         )?;
         table.refuse("targets", NO_TARGETS)?;
-        table.refuse("dependencies", NO_DEPENDENCIES)?;
-        table.refuse("dependencies_inherit_configuration", NO_DEPENDENCIES)?;
         table.refuse(
             "profile",
             "write the settings of that profile into the component itself",
@@ -71,20 +76,14 @@ impl Read for Component {
             key_value_stores: table.or_default("key_value_stores")?,
             sqlite_databases: table.or_default("sqlite_databases")?,
             build: table.optional("build")?,
+            connections: Connections {
+                dependencies: table.or_default("dependencies")?,
+                dependencies_inherit_configuration: table.optional("dependencies_inherit_configuration")?,
+                links: table.or_default::<ComponentTool>("tool")?.links,
+            },
         };
-        if let Some(tool) = table.item("tool") {
-            component_tool(&tool)?;
-        }
         table.close(Owner::Spin)?;
         Ok(component)
-    }
-}
-
-/// `[component.<id>.tool]`: Midplane's table has no key yet.
-fn component_tool(item: &Item<'_>) -> Result<()> {
-    match Table::open(item)?.item("midplane") {
-        Some(own) => Table::open(&own)?.close(Owner::Midplane),
-        None => Ok(()),
     }
 }
 

@@ -16,8 +16,8 @@ use crate::model::outbound_host::AllowedHosts;
 use crate::model::{Label, ServiceName, VariableName};
 
 impl Resolver<'_> {
-    /// The service that `raw` describes.
-    pub(super) fn service(&self, name: ServiceName, raw: raw::Component) -> Result<Service> {
+    /// The service that `raw` describes, without links and dependencies: these wait until all services are known.
+    pub(super) fn service(&mut self, name: ServiceName, raw: raw::Component) -> Result<Service> {
         let not_empty = "write the path of the component file";
         if raw.source.get_ref().is_empty() {
             return invalid("the source", "it is empty", Some(not_empty), raw.source.span());
@@ -27,6 +27,7 @@ impl Resolver<'_> {
             parse_name(&name, "the name of the variable", VariableName::parse)?;
             variables.insert(name.into_inner(), self.template(&text)?);
         }
+        self.connections.push((name.clone(), raw.connections));
         Ok(Service {
             name,
             source: self.dir.join(raw.source.get_ref()),
@@ -47,6 +48,8 @@ impl Resolver<'_> {
             key_value_stores: labels(&raw.key_value_stores)?,
             sqlite_databases: labels(&raw.sqlite_databases)?,
             build: raw.build.map(|build| self.build(build)).transpose()?,
+            links: BTreeMap::new(),
+            dependencies: Vec::new(),
             location: self.source.location(&raw.span),
         })
     }

@@ -7,9 +7,9 @@ use toml::Spanned;
 
 use super::{Resolver, invalid, response};
 use crate::manifest::app::{HttpTrigger, TriggerRoute, TriggerTarget};
-use crate::manifest::error::{Fault, Warning, shorten};
+use crate::manifest::error::{Warning, shorten};
 use crate::manifest::raw;
-use crate::manifest::read::{Result, fail};
+use crate::manifest::read::Result;
 use crate::model::ServiceName;
 use crate::model::route::RoutePattern;
 
@@ -91,22 +91,10 @@ impl Resolver<'_> {
     ) -> Result<TriggerTarget> {
         let span = component.span();
         match component.into_inner() {
-            raw::ComponentRef::Id(id) => match self.services.get_key_value(id.as_str()) {
-                Some((name, _)) => Ok(TriggerTarget::Service(name.clone())),
-                None => {
-                    let candidates = self.services.keys().map(ToString::to_string).collect();
-                    let declare = "`[component.<id>]`";
-                    fail(
-                        Fault::Dangling {
-                            kind: "component",
-                            name: id,
-                            candidates,
-                            declare,
-                        },
-                        span,
-                    )
-                }
-            },
+            raw::ComponentRef::Id(id) => {
+                let name = self.declared(&Spanned::new(span, id), None)?;
+                Ok(TriggerTarget::Service(name))
+            }
             raw::ComponentRef::Inline(component) => {
                 let name = self.inline_name(trigger, index, &span)?;
                 let service = self.service(name.clone(), *component)?;

@@ -11,6 +11,8 @@ use crate::manifest::parse;
 
 mod app;
 mod component;
+mod dependency;
+mod link;
 mod trigger;
 
 /// The message of a manifest, in the form of the table.
@@ -56,6 +58,16 @@ fn what_is_wrong_with_the_app_is_shown_at_its_place() {
 #[test]
 fn what_is_wrong_with_a_component_is_shown_at_its_place() {
     check(component::CASES);
+}
+
+#[test]
+fn what_is_wrong_with_a_link_is_shown_at_its_place() {
+    check(link::CASES);
+}
+
+#[test]
+fn what_is_wrong_with_a_dependency_is_shown_at_its_place() {
+    check(dependency::CASES);
 }
 
 #[test]

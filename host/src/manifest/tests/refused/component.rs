@@ -79,7 +79,7 @@ env = {}
 ----
 5:1: unknown key `env` in `component.a`
 ^ env
-hint: known keys: `source`, `description`, `variables`, `environment`, `files`, `exclude_files`, `allowed_outbound_hosts`, `key_value_stores`, `sqlite_databases`, `build`, `tool`
+hint: known keys: `source`, `description`, `variables`, `environment`, `files`, `exclude_files`, `allowed_outbound_hosts`, `key_value_stores`, `sqlite_databases`, `build`, `dependencies`, `dependencies_inherit_configuration`, `tool`
 ====
 [component.a]
 source = "x.wasm"
@@ -244,38 +244,12 @@ hint: did you mean `workdir`?
 ====
 [component.a]
 source = "x.wasm"
-[component.a.dependencies]
-"a:b@1.0.0" = { path = "b.wasm" }
-----
-5:14: `component.a.dependencies` is not supported yet by this version of Midplane
-^ dependencies
-hint: compose the components into one file at build time (`wac plug`) and give that file as `source`
-====
-[component.a]
-source = "x.wasm"
-dependencies_inherit_configuration = true
-----
-5:1: `component.a.dependencies_inherit_configuration` is not supported yet by this version of Midplane
-^ dependencies_inherit_configuration
-hint: compose the components into one file at build time (`wac plug`) and give that file as `source`
-====
-[component.a]
-source = "x.wasm"
 [component.a.profile.debug]
 source = "y.wasm"
 ----
 5:14: `component.a.profile` is not supported yet by this version of Midplane
 ^ profile
 hint: write the settings of that profile into the component itself
-====
-[component.a]
-source = "x.wasm"
-[component.a.tool.midplane.links]
-"a:b/c@1.0.0" = "b"
-----
-5:28: `links` in `component.a.tool.midplane` is not known to this version of Midplane
-^ links
-hint: remove it; this table has no keys yet
 ====
 [component.a]
 source = "x.wasm"
@@ -315,5 +289,5 @@ timeout = 3
 ----
 6:1: `timeout` in `component.a.tool.midplane` is not known to this version of Midplane
 ^ timeout
-hint: remove it; this table has no keys yet
+hint: known keys: `links`
 "#;

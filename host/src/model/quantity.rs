@@ -4,13 +4,17 @@ use std::time::Duration;
 
 /// Why a text is no quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum QuantityError {
+pub enum QuantityError {
+    /// No digit at its start.
     #[error("it does not start with a whole number")]
     Number,
+    /// Nothing after the number.
     #[error("it has no unit")]
     NoUnit,
+    /// Something else than one of these after the number.
     #[error("its unit is none of {0}")]
     Unit(&'static str),
+    /// More than can be counted.
     #[error("it is too large")]
     TooLarge,
 }
@@ -19,7 +23,10 @@ const BYTE_UNITS: &str = "B, KiB, MiB, GiB, TiB";
 const TIME_UNITS: &str = "ms, s, m, h";
 
 /// `64MiB` in bytes.
-pub(super) fn parse_bytes(text: &str) -> Result<u64, QuantityError> {
+///
+/// # Errors
+/// [`QuantityError`] says which part is wrong.
+pub fn parse_bytes(text: &str) -> Result<u64, QuantityError> {
     let (number, unit) = split(text)?;
     let shift: u32 = match unit {
         "B" => 0,
@@ -33,7 +40,10 @@ pub(super) fn parse_bytes(text: &str) -> Result<u64, QuantityError> {
 }
 
 /// `5s`, `250ms`, `2m`, `1h`.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
+///
+/// # Errors
+/// [`QuantityError`] says which part is wrong.
+pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
     let (number, unit) = split(text)?;
     let millis: u64 = match unit {
         "ms" => 1,
