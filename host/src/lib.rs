@@ -25,6 +25,7 @@ pub mod cli;
 pub mod engine;
 pub mod gateway;
 pub mod host;
+pub mod link;
 pub mod manifest;
 pub mod model;
 pub mod service;
