@@ -1,6 +1,7 @@
 //! What implements the ports of [`crate::capability`] with the world outside: databases, networks, files.
 
 pub mod blocking;
+pub mod download;
 pub mod files;
 pub mod http_client;
 pub mod sqlite;

@@ -22,6 +22,7 @@ pub mod admin;
 pub mod bindings;
 pub mod capability;
 pub mod cli;
+pub mod compose;
 pub mod engine;
 pub mod gateway;
 pub mod host;
