@@ -11,7 +11,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::telemetry::{self, LogFormat, LogOptions};
 
+mod add;
 mod build;
+mod new;
+mod scaffold;
 mod up;
 
 /// A host for microservices that are WebAssembly components.
@@ -28,6 +31,8 @@ Examples:
   midplane up --build                 build the services of ./spin.toml and serve them on 127.0.0.1:3000
   midplane up -f shop --listen :8080  serve the app in the directory `shop` on every address
   midplane build                      build the services, serve nothing
+  midplane new demo                   make an app in the directory `demo`
+  midplane add greetings              add a service to the app in this directory
 
 `midplane help up` explains each option of a command.")]
 struct Cli {
@@ -43,6 +48,10 @@ enum Command {
     Up(Box<up::Up>),
     /// Run the build commands of an app's components.
     Build(Build),
+    /// Make a new app.
+    New(new::New),
+    /// Add a service to an app.
+    Add(add::Add),
 }
 
 /// What every command has: how it logs.
@@ -135,6 +144,7 @@ impl From<crate::manifest::Error> for Failure {
 
 hinted!(
     build::BuildError,
+    scaffold::ScaffoldError,
     crate::host::Error,
     crate::host::runtime_config::RuntimeConfigError,
     crate::adapter::variables::VariablesError,
@@ -223,6 +233,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         match cli.command {
             Command::Up(up) => up.run(quiet, guard.dropped_lines()).await,
             Command::Build(command) => run_build(&command).await,
+            Command::New(command) => command.run(quiet),
+            Command::Add(command) => command.run(quiet),
         }
     });
     // What still runs has had its time.
