@@ -1,4 +1,4 @@
-//! What the host says about itself: log lines, access records, what guests print, and metrics.
+//! What the host says about itself: log lines, access records, what guests print, metrics, and traces.
 //!
 //! Every line of the log passes through here, so the names of its fields stand in one place ([`field`]),
 //! hostile text is made harmless in one place, and every line has a bound. Lines go to standard error through
@@ -16,6 +16,7 @@ mod request_id;
 mod sink;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 
 use std::io::{self, BufWriter, IsTerminal};
 
@@ -31,6 +32,7 @@ pub use self::{
     guest::{GuestOutput, Stream},
     metrics::Metrics,
     request_id::RequestId,
+    trace::Tracer,
 };
 use self::{
     format::{Format, Style},

@@ -54,7 +54,7 @@ const DIRECTION: [(&str, &[&str]); 14] = [
 ];
 
 /// Who sees more than the table says: the place, what it sees, since when, and why.
-const EXCEPTIONS: [(&str, &str, &str, &str); 3] = [
+const EXCEPTIONS: [(&str, &str, &str, &str); 4] = [
     (
         "adapter/variables",
         "manifest",
@@ -66,6 +66,12 @@ const EXCEPTIONS: [(&str, &str, &str, &str); 3] = [
         "manifest",
         "2026-11-21",
         "stages the files that the manifest names",
+    ),
+    (
+        "adapter/otlp",
+        "telemetry",
+        "2026-11-21",
+        "implements the port through which spans leave",
     ),
     (
         "cli",

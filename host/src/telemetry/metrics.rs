@@ -14,11 +14,15 @@
 //! | `midplane_traps` | counter | app, service, revision | instances that trapped |
 //! | `midplane_outbound_requests` | counter | app, service, revision, outcome | HTTP requests of guests: `answered`, `failed`, `denied` |
 //! | `midplane_guest_log_lines_dropped` | counter | app, service, revision | lines over the bound of a request |
+//! | `midplane_link_calls` | counter | app, caller, callee, interface, outcome | calls over a link: `answered`, `trap`, `timeout`, `overload` … |
+//! | `midplane_link_call_duration_seconds` | histogram | app, caller, callee, interface | from the call to its end, waits included |
+//! | `midplane_link_calls_in_flight` | gauge | app, caller, callee, interface | calls begun and not ended |
 //! | `midplane_rejections` | counter | reason | requests refused before they reached a revision |
 //! | `midplane_connections` | gauge | | client connections open |
 //! | `midplane_compile_cache_lookups` | counter | result | compiled code asked of the cache: `hit`, `miss` |
 //! | `midplane_compile_seconds` | counter | | time spent compiling components |
 //! | `midplane_log_lines_dropped` | counter | | log lines lost because their reader was too slow |
+//! | `midplane_spans` | counter | outcome | spans of traces: `exported`, `dropped` |
 //! | `midplane_process_resident_memory_bytes` | gauge | | memory of the host process in RAM |
 //! | `midplane_process_open_fds` | gauge | | file descriptors open |
 //! | `midplane_process_max_fds` | gauge | | file descriptors allowed |
@@ -26,12 +30,13 @@
 //! | `midplane_build` | info | version | the version of the host |
 //!
 //! As OpenMetrics wants it, samples of a counter end in `_total`, those of an info in `_info`. Labels are
-//! bounded by the live revisions and by enums. A revision resolves its handle once, and a request then
-//! touches atomics only; the series of a revision go when its handle is dropped. Process figures are read
+//! bounded by the live revisions and links and by enums. A revision or a link resolves its handle once, and a
+//! request then touches atomics only; the series go when the handle is dropped. Process figures are read
 //! from `/proc`, and are missing elsewhere.
 
 mod encode;
 mod histogram;
+mod link;
 mod process;
 mod revision;
 #[cfg(test)]
@@ -49,10 +54,11 @@ use std::{
 
 use prometheus_client::{encoding::text, registry::Registry};
 
-pub use self::revision::{
-    ErrorReason, InFlight, Instantiation, LiveInstance, OutboundOutcome, RevisionMetrics,
+pub use self::{
+    link::{LinkCall, LinkMetrics, LinkOutcome},
+    revision::{ErrorReason, InFlight, Instantiation, LiveInstance, OutboundOutcome, RevisionMetrics},
 };
-use super::DroppedLines;
+use super::{DroppedLines, trace::SpanCounts};
 
 /// The media type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -68,12 +74,23 @@ struct Host {
     started: SystemTime,
     /// Sorted, so that the output is; names of the app, of the service and of the revision.
     revisions: Mutex<BTreeMap<(String, String, String), Weak<RevisionMetrics>>>,
+    links: Mutex<BTreeMap<LinkKey, Weak<LinkMetrics>>>,
     rejections: [AtomicU64; ErrorReason::ALL.len()],
     connections: AtomicI64,
     cache_hits: AtomicU64,
     cache_misses: AtomicU64,
     compile_nanos: AtomicU64,
     log: OnceLock<DroppedLines>,
+    spans: OnceLock<SpanCounts>,
+}
+
+/// The labels of a link.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct LinkKey {
+    app: String,
+    caller: String,
+    callee: String,
+    interface: String,
 }
 
 /// What the cache of compiled code had to say.
@@ -92,12 +109,14 @@ impl Metrics {
         let host = Arc::new(Host {
             started: SystemTime::now(),
             revisions: Mutex::default(),
+            links: Mutex::default(),
             rejections: Default::default(),
             connections: AtomicI64::new(0),
             cache_hits: AtomicU64::new(0),
             cache_misses: AtomicU64::new(0),
             compile_nanos: AtomicU64::new(0),
             log: OnceLock::new(),
+            spans: OnceLock::new(),
         });
         let mut registry = Registry::with_prefix("midplane");
         registry.register_collector(Box::new(Arc::clone(&host)));
@@ -119,6 +138,26 @@ impl Metrics {
         revisions.retain(|_, known| known.strong_count() > 0);
         let fresh = Arc::new(RevisionMetrics::default());
         revisions.insert(key, Arc::downgrade(&fresh));
+        fresh
+    }
+
+    /// The figures of one link: the same handle as long as anyone holds it. Its series are shown until the last
+    /// handle is dropped.
+    #[must_use]
+    pub fn link(&self, app: &str, caller: &str, callee: &str, interface: &str) -> Arc<LinkMetrics> {
+        let mut links = self.host.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = LinkKey {
+            app: app.to_owned(),
+            caller: caller.to_owned(),
+            callee: callee.to_owned(),
+            interface: interface.to_owned(),
+        };
+        if let Some(live) = links.get(&key).and_then(Weak::upgrade) {
+            return live;
+        }
+        links.retain(|_, known| known.strong_count() > 0);
+        let fresh = Arc::new(LinkMetrics::new());
+        links.insert(key, Arc::downgrade(&fresh));
         fresh
     }
 
@@ -155,6 +194,11 @@ impl Metrics {
     /// Shows the lines that the log dropped. The first call counts.
     pub fn watch_log(&self, dropped: DroppedLines) {
         let _ = self.host.log.set(dropped);
+    }
+
+    /// Shows what became of spans. The first call counts.
+    pub fn watch_spans(&self, counts: SpanCounts) {
+        let _ = self.host.spans.set(counts);
     }
 
     /// All figures as OpenMetrics text, see [`CONTENT_TYPE`].

@@ -15,12 +15,13 @@ use prometheus_client::{
 };
 
 use super::{
-    Host,
-    histogram::seconds,
+    Host, LinkKey,
+    histogram::{Snapshot, seconds},
+    link::{LinkMetrics, LinkOutcome},
     process,
     revision::{ErrorReason, Instantiation, OutboundOutcome, RevisionMetrics, STATUS_CLASSES},
 };
-use crate::telemetry::DroppedLines;
+use crate::telemetry::{DroppedLines, trace::SpanCounts};
 
 /// A label with its value.
 type Label<'a> = (&'static str, &'a str);
@@ -52,10 +53,39 @@ impl Row {
     }
 }
 
+/// One live link with the labels that all of its series bear.
+struct LinkRow {
+    key: LinkKey,
+    metrics: Arc<LinkMetrics>,
+}
+
+impl LinkRow {
+    fn labels(&self) -> [Label<'_>; 4] {
+        let LinkKey {
+            app,
+            caller,
+            callee,
+            interface,
+        } = &self.key;
+        [
+            ("app", app),
+            ("caller", caller),
+            ("callee", callee),
+            ("interface", interface),
+        ]
+    }
+
+    fn labels_and<'a>(&'a self, name: &'static str, value: &'a str) -> [Label<'a>; 5] {
+        let [app, caller, callee, interface] = self.labels();
+        [app, caller, callee, interface, (name, value)]
+    }
+}
+
 impl Collector for Host {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut page = Page(encoder);
         self.encode_revisions(&mut page)?;
+        self.encode_links(&mut page)?;
         self.encode_host(&mut page)?;
         self.encode_process(&mut page)
     }
@@ -100,7 +130,8 @@ impl Host {
                 Some(Unit::Seconds),
                 "From the head of a request to the end of its response",
             ),
-            &rows,
+            rows.iter()
+                .map(|row| (row.labels(), row.metrics.duration.snapshot())),
         )?;
         page.gauge(
             ("requests_in_flight", None, "Requests begun and not ended"),
@@ -162,6 +193,41 @@ impl Host {
         )
     }
 
+    fn encode_links(&self, page: &mut Page<'_>) -> fmt::Result {
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows: Vec<_> = links
+            .iter()
+            .filter_map(|(key, metrics)| {
+                let (key, metrics) = (key.clone(), metrics.upgrade()?);
+                Some(LinkRow { key, metrics })
+            })
+            .collect();
+        drop(links);
+        page.counter(
+            ("link_calls", None, "Calls over a link that ended"),
+            rows.iter().flat_map(|row| {
+                let counts = LinkOutcome::ALL.iter().zip(&row.metrics.calls);
+                counts.map(|(outcome, count)| {
+                    (row.labels_and("outcome", outcome.as_str()), count.load(Relaxed))
+                })
+            }),
+        )?;
+        page.histogram(
+            (
+                "link_call_duration",
+                Some(Unit::Seconds),
+                "From the call to its end, waits included",
+            ),
+            rows.iter()
+                .map(|row| (row.labels(), row.metrics.duration.snapshot())),
+        )?;
+        page.gauge(
+            ("link_calls_in_flight", None, "Calls begun and not ended"),
+            rows.iter()
+                .map(|row| (row.labels(), row.metrics.in_flight.load(Relaxed))),
+        )
+    }
+
     fn encode_host(&self, page: &mut Page<'_>) -> fmt::Result {
         page.counter(
             (
@@ -194,6 +260,15 @@ impl Host {
                 "Log lines lost because their reader was too slow",
             ),
             &self.log.get().map_or(0, DroppedLines::count),
+        )?;
+        let spans = self.spans.get();
+        page.counter(
+            ("spans", None, "Spans that ended, by what became of them"),
+            [
+                ("exported", spans.map_or(0, SpanCounts::exported)),
+                ("dropped", spans.map_or(0, SpanCounts::dropped)),
+            ]
+            .map(|(outcome, count)| ([("outcome", outcome)], count)),
         )
     }
 
@@ -290,15 +365,21 @@ impl Page<'_> {
         value.map_or(Ok(()), |value| family.encode_gauge(&value))
     }
 
-    fn histogram(&mut self, (name, unit, help): Family, rows: &[Row]) -> fmt::Result {
+    fn histogram<L: EncodeLabelSet>(
+        &mut self,
+        (name, unit, help): Family,
+        samples: impl IntoIterator<Item = (L, Snapshot)>,
+    ) -> fmt::Result {
         let mut family = self
             .0
             .encode_descriptor(name, help, unit.as_ref(), MetricType::Histogram)?;
-        for row in rows {
-            let snapshot = row.metrics.duration.snapshot();
-            family
-                .encode_family(&row.labels())?
-                .encode_histogram::<NoLabelSet>(snapshot.sum, snapshot.count, &snapshot.buckets, None)?;
+        for (labels, snapshot) in samples {
+            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
+                snapshot.sum,
+                snapshot.count,
+                &snapshot.buckets,
+                None,
+            )?;
         }
         Ok(())
     }

@@ -5,9 +5,9 @@ use std::{
     time::Duration,
 };
 
-/// Upper bounds in nanoseconds, from a warm hello (100 µs) to the longest wait that a default limit allows
-/// (30 s).
-const BOUNDS: [u64; 17] = [
+/// The scale of requests: upper bounds in nanoseconds, from a warm hello (100 µs) to the longest wait that a
+/// default limit allows (30 s).
+pub(super) const REQUESTS: [u64; 17] = [
     100_000,
     250_000,
     500_000,
@@ -27,10 +27,32 @@ const BOUNDS: [u64; 17] = [
     30_000_000_000,
 ];
 
+/// The scale of calls over links, which take about a microsecond: upper bounds in nanoseconds, up to 10 s.
+pub(super) const CALLS: [u64; 16] = [
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    5_000_000,
+    25_000_000,
+    100_000_000,
+    500_000_000,
+    2_500_000_000,
+    10_000_000_000,
+];
+
 /// Counts durations by size.
-#[derive(Debug, Default)]
-pub(super) struct Histogram {
-    buckets: [AtomicU64; BOUNDS.len()],
+#[derive(Debug)]
+pub(super) struct Histogram<const N: usize> {
+    /// Upper bounds in nanoseconds, rising.
+    bounds: &'static [u64; N],
+    buckets: [AtomicU64; N],
     beyond: AtomicU64,
     sum: AtomicU64,
 }
@@ -45,10 +67,19 @@ pub(super) struct Snapshot {
     pub(super) count: u64,
 }
 
-impl Histogram {
+impl<const N: usize> Histogram<N> {
+    pub(super) fn new(bounds: &'static [u64; N]) -> Self {
+        Self {
+            bounds,
+            buckets: [const { AtomicU64::new(0) }; N],
+            beyond: AtomicU64::new(0),
+            sum: AtomicU64::new(0),
+        }
+    }
+
     pub(super) fn observe(&self, duration: Duration) {
         let nanos = nanos(duration);
-        let index = BOUNDS.partition_point(|bound| *bound < nanos);
+        let index = self.bounds.partition_point(|bound| *bound < nanos);
         self.buckets
             .get(index)
             .unwrap_or(&self.beyond)
@@ -58,7 +89,11 @@ impl Histogram {
 
     /// The count is that of the buckets read, so that the two never disagree.
     pub(super) fn snapshot(&self) -> Snapshot {
-        let bounds = BOUNDS.iter().map(|bound| seconds(*bound)).chain([f64::INFINITY]);
+        let bounds = self
+            .bounds
+            .iter()
+            .map(|bound| seconds(*bound))
+            .chain([f64::INFINITY]);
         let counts = self
             .buckets
             .iter()
@@ -71,6 +106,13 @@ impl Histogram {
             sum: seconds(self.sum.load(Ordering::Relaxed)),
             count,
         }
+    }
+}
+
+/// Nothing counted, on the scale of requests.
+impl Default for Histogram<{ REQUESTS.len() }> {
+    fn default() -> Self {
+        Self::new(&REQUESTS)
     }
 }
 
@@ -88,7 +130,7 @@ pub(super) fn seconds(nanos: u64) -> f64 {
 mod tests {
     use std::time::Duration;
 
-    use super::{BOUNDS, Histogram};
+    use super::{CALLS, Histogram, REQUESTS};
 
     #[test]
     fn a_duration_falls_into_the_first_bucket_that_holds_it() {
@@ -106,7 +148,24 @@ mod tests {
     }
 
     #[test]
+    fn the_scale_of_calls_tells_microseconds_apart() {
+        let histogram = Histogram::new(&CALLS);
+        for nanos in [700, 1_000, 1_001, 4_000, 10_000_000_001] {
+            histogram.observe(Duration::from_nanos(nanos));
+        }
+        let counts: Vec<_> = histogram
+            .snapshot()
+            .buckets
+            .iter()
+            .map(|(_, count)| *count)
+            .collect();
+        assert_eq!(counts[..4], [2, 1, 1, 0]);
+        assert_eq!((counts[15], counts[16]), (0, 1));
+    }
+
+    #[test]
     fn bounds_rise() {
-        assert!(BOUNDS.is_sorted_by(|one, next| one < next));
+        assert!(REQUESTS.is_sorted_by(|one, next| one < next));
+        assert!(CALLS.is_sorted_by(|one, next| one < next));
     }
 }

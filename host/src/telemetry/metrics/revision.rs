@@ -11,7 +11,7 @@ use std::{
 
 use http::StatusCode;
 
-use super::histogram::{Histogram, nanos};
+use super::histogram::{Histogram, REQUESTS, nanos};
 
 /// Declares an enum whose variants are the values of a label.
 macro_rules! label {
@@ -39,6 +39,7 @@ macro_rules! label {
         }
     };
 }
+pub(super) use label;
 
 label! {
     /// Why a request failed; the same reasons before and after it reached a revision.
@@ -96,7 +97,7 @@ pub(super) const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"]
 #[derive(Debug, Default)]
 pub struct RevisionMetrics {
     pub(super) requests: [AtomicU64; STATUS_CLASSES.len()],
-    pub(super) duration: Histogram,
+    pub(super) duration: Histogram<{ REQUESTS.len() }>,
     pub(super) in_flight: AtomicI64,
     pub(super) errors: [AtomicU64; ErrorReason::ALL.len()],
     pub(super) instances: AtomicI64,
@@ -166,7 +167,8 @@ impl RevisionMetrics {
     }
 }
 
-fn add(counts: &[AtomicU64], index: usize) {
+/// Counts one more at `index`.
+pub(super) fn add(counts: &[AtomicU64], index: usize) {
     if let Some(count) = counts.get(index) {
         count.fetch_add(1, Relaxed);
     }

@@ -7,7 +7,7 @@ use std::{
 
 use http::StatusCode;
 
-use super::{CacheLookup, ErrorReason, Instantiation, Metrics, OutboundOutcome};
+use super::{CacheLookup, ErrorReason, Instantiation, LinkOutcome, Metrics, OutboundOutcome};
 
 /// The value of the one sample that is written so.
 fn sample(text: &str, series: &str) -> Option<f64> {
@@ -68,6 +68,7 @@ fn encoded(text: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
 fn the_table_names_exactly_what_is_encoded() {
     let metrics = Metrics::new();
     let _revision = metrics.revision("shop", "catalog", "0123456789ab");
+    let _link = metrics.link("shop", "orders", "catalog", "shop:catalog/products@1.0.0");
     let text = metrics.encode();
     assert!(text.ends_with("# EOF\n"));
     assert_eq!(encoded(&text), documented());
@@ -231,4 +232,69 @@ fn statuses_outside_the_five_classes_are_counted_at_the_nearest() {
         .finish(StatusCode::from_u16(999).unwrap(), Duration::ZERO);
     let series = "midplane_requests_total{app=\"shop\",service=\"s\",revision=\"r\",status=\"5xx\"}";
     assert_eq!(sample(&metrics.encode(), series), Some(1.0));
+}
+
+#[test]
+fn calls_of_a_link_are_counted_by_how_they_end_and_timed_in_microseconds() {
+    let metrics = Metrics::new();
+    let link = metrics.link("shop", "orders", "catalog", "shop:catalog/products@1.0.0");
+    link.begin()
+        .finish(LinkOutcome::Answered, Duration::from_nanos(900));
+    link.begin()
+        .finish(LinkOutcome::Timeout, Duration::from_millis(500));
+    drop(link.begin());
+    let open = link.begin();
+    assert_eq!(link.in_flight(), 1);
+    let text = metrics.encode();
+    let labels =
+        "app=\"shop\",caller=\"orders\",callee=\"catalog\",interface=\"shop:catalog/products@1.0.0\"";
+    for (name, label, value) in [
+        ("link_calls_total", ",outcome=\"answered\"", 1.0),
+        ("link_calls_total", ",outcome=\"timeout\"", 1.0),
+        ("link_calls_total", ",outcome=\"cancelled\"", 1.0),
+        ("link_calls_total", ",outcome=\"too_deep\"", 0.0),
+        ("link_calls_in_flight", "", 1.0),
+        ("link_call_duration_seconds_count", "", 2.0),
+    ] {
+        let series = format!("midplane_{name}{{{labels}{label}}}");
+        assert_eq!(sample(&text, &series), Some(value), "{series}\n{text}");
+    }
+    let bucket = |le: &str| {
+        let series = format!("midplane_link_call_duration_seconds_bucket{{le=\"{le}\",{labels}}}");
+        sample(&text, &series)
+    };
+    assert_eq!(bucket("1e-6").or_else(|| bucket("0.000001")), Some(1.0), "{text}");
+    assert_eq!(bucket("0.5"), Some(2.0), "{text}");
+    open.finish(LinkOutcome::Refused, Duration::ZERO);
+    assert_eq!(link.in_flight(), 0);
+}
+
+#[test]
+fn a_link_has_one_handle_and_its_series_go_with_it() {
+    let metrics = Metrics::new();
+    let first = metrics.link("shop", "orders", "catalog", "a:b/c");
+    let again = metrics.link("shop", "orders", "catalog", "a:b/c");
+    let other = metrics.link("shop", "orders", "auth", "a:b/c");
+    drop(first.begin());
+    drop(again.begin());
+    let series = "midplane_link_calls_total{app=\"shop\",caller=\"orders\",callee=\"catalog\",\
+                  interface=\"a:b/c\",outcome=\"cancelled\"}";
+    assert_eq!(sample(&metrics.encode(), series), Some(2.0));
+    drop((first, again));
+    assert_eq!(sample(&metrics.encode(), series), None);
+    assert!(metrics.encode().contains("callee=\"auth\""));
+    drop(other);
+    let _third = metrics.link("shop", "orders", "auth", "a:b/d");
+    assert_eq!(metrics.host.links.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn spans_are_shown_even_without_tracing() {
+    let metrics = Metrics::new();
+    metrics.watch_spans(crate::telemetry::trace::Tracer::disabled().counts());
+    let text = metrics.encode();
+    for outcome in ["exported", "dropped"] {
+        let series = format!("midplane_spans_total{{outcome=\"{outcome}\"}}");
+        assert_eq!(sample(&text, &series), Some(0.0), "{text}");
+    }
 }
