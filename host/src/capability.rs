@@ -7,6 +7,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::{RevisionId, ServiceName};
 use crate::telemetry::{RequestId, field};
@@ -32,6 +33,16 @@ pub struct Grants {
     pub outbound_http: Arc<outbound_http::OutboundHttp>,
     /// What sends them.
     pub http_client: Arc<dyn outbound_http::HttpClient>,
+    /// What tells it the time; `None` for the system's clocks.
+    pub clock: Option<Arc<dyn Clock>>,
+}
+
+/// The port for the time that a guest reads, in place of the system's clocks. Waiting is not part of it.
+pub trait Clock: Send + Sync {
+    /// The time since the Unix epoch.
+    fn wall(&self) -> Duration;
+    /// The time since some moment; it never goes back.
+    fn monotonic(&self) -> Duration;
 }
 
 /// Denied calls of one instance that are logged for one request; a guest that asks in a loop must not flood the log.

@@ -13,6 +13,8 @@ use crate::telemetry::{self, LogFormat, LogOptions};
 
 mod add;
 mod build;
+mod check;
+mod compose;
 mod new;
 mod scaffold;
 mod up;
@@ -48,6 +50,10 @@ enum Command {
     Up(Box<up::Up>),
     /// Run the build commands of an app's components.
     Build(Build),
+    /// Check an app without serving it, and show how it hangs together.
+    Check(Box<check::Check>),
+    /// Make one component of a service and those that it links to.
+    Compose(Box<compose::Compose>),
     /// Make a new app.
     New(new::New),
     /// Add a service to an app.
@@ -233,6 +239,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         match cli.command {
             Command::Up(up) => up.run(quiet, guard.dropped_lines()).await,
             Command::Build(command) => run_build(&command).await,
+            Command::Check(check) => check.run().await,
+            Command::Compose(compose) => compose.run().await,
             Command::New(command) => command.run(quiet),
             Command::Add(command) => command.run(quiet),
         }

@@ -24,8 +24,8 @@ pub use self::deny::DenyError;
 pub use self::error::ComposeError;
 pub use self::fuse::{FusedLink, fuse};
 use self::graph::{Extern, Graph, Instance, Shape};
-pub use self::part::{Part, PartName};
-use crate::model::{Inherit, InterfaceName};
+pub use self::part::Part;
+use crate::model::{DependencyName, Inherit, InterfaceName};
 
 /// A component with its dependencies in it.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub struct Composition<'a> {
     /// What parts import and do not get, because they do not inherit it.
     pub denied: Vec<Denied>,
     /// Parts that were not composed, since something else serves all that they would.
-    pub unused: Vec<PartName>,
+    pub unused: Vec<DependencyName>,
 }
 
 /// An import that a part serves.
@@ -46,14 +46,14 @@ pub struct Satisfied {
     /// The import, as the main component names it.
     pub import: String,
     /// The part.
-    pub part: PartName,
+    pub part: DependencyName,
 }
 
 /// An import of a part that answers as if nothing were granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denied {
     /// The part.
-    pub part: PartName,
+    pub part: DependencyName,
     /// The import, as the part names it.
     pub import: String,
 }
@@ -160,12 +160,12 @@ fn assign<'p>(
     imports: &[Extern],
     parts: &'p [Part],
     kept: &dyn Fn(&str) -> bool,
-) -> Result<(Vec<Use<'p>>, Vec<PartName>), ComposeError> {
-    let (mut uses, mut unused): (Vec<Use<'p>>, Vec<PartName>) = (Vec::new(), Vec::new());
+) -> Result<(Vec<Use<'p>>, Vec<DependencyName>), ComposeError> {
+    let (mut uses, mut unused): (Vec<Use<'p>>, Vec<DependencyName>) = (Vec::new(), Vec::new());
     for part in parts {
         let mut covered = imports
             .iter()
-            .filter(|import| part.name.covers(&import.name))
+            .filter(|import| part.covers(&import.name))
             .peekable();
         if covered.peek().is_none() {
             return Err(ComposeError::NoImport {

@@ -15,22 +15,34 @@ use wasmtime::{
 
 mod body;
 mod cache;
+mod call;
 mod clock;
 mod compile;
 mod context;
+mod direct;
+mod export;
 mod failure;
+mod foreign;
 mod guest;
 mod limiter;
+mod nursery;
 mod outbound;
 mod output;
+mod place;
 mod program;
 mod reaper;
 mod run;
 
 pub use cache::CacheError;
-pub use compile::{Code, CompileError, MAX_COMPONENT_BYTES, Origin};
-pub use context::{BodyFault, Chain, ChainError, Hop, MAX_DEPTH, Progress, RequestContext};
+pub use call::{CallError, Passage};
+pub use compile::{Code, Compiled, CompileError, MAX_COMPONENT_BYTES, Origin};
+pub use context::{
+    BodyFault, Callee, Callees, Chain, ChainError, Hop, MAX_DEPTH, Place, Progress, RequestContext,
+};
+pub use direct::Called;
 pub use failure::Failure;
+pub use foreign::{Entering, Foreign, Gate, Hold, Stub, Target, Value};
+pub use place::{NoPlace, Places};
 pub use program::{Drive, Program, Reuse};
 /// A body on either side of a guest, and the error it may end with.
 pub use wasmtime_wasi_http::{Error as BodyError, WasiBody as Body};

@@ -10,11 +10,13 @@ use std::time::Duration;
 use crate::service::Registry;
 use crate::shutdown::Tasks;
 use crate::telemetry::Metrics;
+use crate::telemetry::trace::Tracer;
 
 mod chain;
 mod connection;
 mod forward;
 mod headers;
+pub mod local;
 mod pace;
 pub mod respond;
 mod stall;
@@ -54,6 +56,7 @@ impl Default for Settings {
 pub struct Gateway {
     registry: Arc<Registry>,
     metrics: Metrics,
+    tracer: Tracer,
     tasks: Tasks,
     settings: Settings,
     /// The listener's address, as the authority of requests that name no host of their own.
@@ -66,6 +69,7 @@ impl Gateway {
     pub fn new(
         registry: Arc<Registry>,
         metrics: Metrics,
+        tracer: Tracer,
         tasks: Tasks,
         settings: Settings,
         address: SocketAddr,
@@ -74,6 +78,7 @@ impl Gateway {
         Arc::new(Self {
             registry,
             metrics,
+            tracer,
             tasks,
             settings,
             authority: address.to_string(),

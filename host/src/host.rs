@@ -12,10 +12,14 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+pub mod check;
+pub mod composing;
 mod error;
+pub mod linking;
 mod prepare;
 pub mod runtime_config;
 mod state_dir;
+mod tracing;
 
 pub use error::Error;
 pub use prepare::{DataPlace, Progress, ServiceSummary, Step};
@@ -29,6 +33,7 @@ use crate::service::router::Router;
 use crate::service::{Generation, Registry, Target};
 use crate::shutdown::{DrainOutcome, Tasks};
 use crate::telemetry::{DroppedLines, Metrics};
+use self::tracing::Tracing;
 use prepare::Preparing;
 use runtime_config::RuntimeConfig;
 
@@ -63,6 +68,7 @@ pub struct Host {
     state_dir: StateDir,
     prepared: Preparing,
     services: Vec<ServiceSummary>,
+    tracing: Tracing,
     tasks: Tasks,
 }
 
@@ -100,7 +106,16 @@ impl Host {
         };
         let state_dir = StateDir::open(app, &options)?;
         raise_file_limit();
-        let preparing = Preparing::new(app, &options, &state_dir, metrics.clone(), tasks.clone())?;
+        let tracing = Tracing::new(app, &metrics)?;
+        let tracer = tracing.tracer();
+        let preparing = Preparing::new(
+            app,
+            &options,
+            &state_dir,
+            metrics.clone(),
+            tracer.clone(),
+            tasks.clone(),
+        )?;
         let (revisions, services) = preparing.services(app, &options, progress).await?;
         let routes = routes(app);
         let generation = Generation::new(app.name.clone(), 1, routes, revisions);
@@ -109,6 +124,7 @@ impl Host {
         let gateway = Gateway::new(
             registry.clone(),
             metrics,
+            tracer,
             tasks.clone(),
             gateway::Settings::default(),
             address,
@@ -124,6 +140,7 @@ impl Host {
             state_dir,
             prepared: preparing,
             services,
+            tracing,
             tasks,
         })
     }
@@ -153,6 +170,7 @@ impl Host {
         self.ready.send_replace(Readiness::Draining);
         self.tasks.begin_drain();
         let outcome = self.tasks.drained(grace).await;
+        self.tracing.close().await;
         self.prepared.close().await;
         outcome
     }
@@ -243,6 +261,6 @@ fn raise_file_limit() {
             },
         )
     {
-        tracing::debug!(error = %error, "the limit of open files stays as it is");
+        ::tracing::debug!(error = %error, "the limit of open files stays as it is");
     }
 }

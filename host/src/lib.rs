@@ -32,3 +32,4 @@ pub mod model;
 pub mod service;
 pub mod shutdown;
 pub mod telemetry;
+pub mod testing;

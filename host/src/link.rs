@@ -8,6 +8,7 @@
 //! *Absent*: calls, instances, and the manifest.
 
 mod contract;
+mod gate;
 mod resolve;
 
 pub use contract::{
@@ -16,6 +17,7 @@ pub use contract::{
     Refused, Resource, Silence, Silent, Slot, Step, Type, Unsupported, carrier, exports, exports_of_bytes,
     imports, mismatches, unsupported, warnings,
 };
+pub use gate::{Link, Policy};
 pub use resolve::{
     ExplicitLink, LinkError, LinkWarning, Resolution, ResolvedLink, ServiceContracts, check_callers, resolve,
 };

@@ -11,4 +11,4 @@ pub mod router;
 
 pub use generation::{Generation, Registry, Target};
 pub use identity::Identity;
-pub use revision::{Lease, LeaseError, Permit, Revision};
+pub use revision::{Lease, Permit, Revision};

@@ -10,7 +10,7 @@ use std::path::Path;
 use source::{Source, Token, product, used_modules};
 
 /// Each top-level module of `host/src` with those that it may see.
-const DIRECTION: [(&str, &[&str]); 14] = [
+const DIRECTION: [(&str, &[&str]); 17] = [
     ("model", &[]),
     ("shutdown", &[]),
     ("telemetry", &["shutdown", "model"]),
@@ -22,9 +22,11 @@ const DIRECTION: [(&str, &[&str]); 14] = [
         "engine",
         &["capability", "bindings", "model", "telemetry", "shutdown"],
     ),
+    ("link", &["engine", "model", "telemetry", "shutdown"]),
+    ("compose", &["model"]),
     (
         "service",
-        &["engine", "manifest", "model", "telemetry", "shutdown"],
+        &["link", "engine", "manifest", "model", "telemetry", "shutdown"],
     ),
     (
         "gateway",
@@ -37,6 +39,24 @@ const DIRECTION: [(&str, &[&str]); 14] = [
             "gateway",
             "admin",
             "service",
+            "link",
+            "compose",
+            "engine",
+            "adapter",
+            "capability",
+            "manifest",
+            "model",
+            "telemetry",
+            "shutdown",
+        ],
+    ),
+    (
+        "testing",
+        &[
+            "host",
+            "gateway",
+            "service",
+            "link",
             "engine",
             "adapter",
             "capability",
@@ -48,7 +68,7 @@ const DIRECTION: [(&str, &[&str]); 14] = [
     ),
     (
         "cli",
-        &["host", "engine", "manifest", "model", "telemetry", "shutdown"],
+        &["host", "link", "compose", "engine", "manifest", "model", "telemetry", "shutdown"],
     ),
     ("main", &["cli"]),
 ];

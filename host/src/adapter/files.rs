@@ -63,6 +63,20 @@ pub fn stage(app_dir: &Path, service: &Service, root: &Path) -> Result<Option<St
     }))
 }
 
+/// Reads all that [`stage`] would copy and copies nothing. Gives back what is allowed and most likely not meant. Blocks while
+/// it reads.
+///
+/// # Errors
+/// [`FilesError`], as [`stage`] but for those of writing.
+pub fn survey(app_dir: &Path, service: &Service) -> Result<Vec<String>, FilesError> {
+    if service.files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let collected = collect::collect(app_dir, service)?;
+    tree::Tree::read(collected.files, service.name.as_str())?;
+    Ok(collected.warnings)
+}
+
 /// Removes from `root` every staged directory but those of `keep`, and what a host that was killed left half-written.
 /// Gives back how many. Nobody may stage below `root` at the same time.
 ///

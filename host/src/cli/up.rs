@@ -199,6 +199,13 @@ struct Service {
     revision: String,
     compiled: bool,
     data: Vec<Data>,
+    links: Vec<Link>,
+}
+
+#[derive(Serialize)]
+struct Link {
+    interface: String,
+    service: String,
 }
 
 #[derive(Serialize)]
@@ -245,6 +252,14 @@ impl Served {
                         path: place.path.clone(),
                     })
                     .collect(),
+                links: summary
+                    .links
+                    .iter()
+                    .map(|link| Link {
+                        interface: link.import.to_string(),
+                        service: link.callee.to_string(),
+                    })
+                    .collect(),
             })
             .collect();
         Self {
@@ -273,6 +288,15 @@ impl Served {
             let wildcard = if route.wildcard { " (wildcard)" } else { "" };
             let who = route.service.as_deref().unwrap_or("static response");
             line(format_args!("  {who}: {}{wildcard}", route.url));
+        }
+        if self.services.iter().any(|service| !service.links.is_empty()) {
+            line(format_args!("Links:"));
+        }
+        for service in &self.services {
+            for link in &service.links {
+                let Service { service, .. } = service;
+                line(format_args!("  {service} → {}: {}", link.service, link.interface));
+            }
         }
         if self.services.iter().any(|service| !service.data.is_empty()) {
             line(format_args!("Data:"));

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use wasmtime::component::{Component, InstancePre};
 use wasmtime_wasi_http::{p2, p3};
 
+use super::export::Exports;
+use super::foreign::{self, Foreign};
 use super::guest::Guest;
 use super::{CacheError, Engines, Half};
 use crate::model::Digest;
@@ -17,9 +19,9 @@ pub const MAX_COMPONENT_BYTES: usize = 100 * 1024 * 1024;
 #[derive(Clone)]
 pub(super) enum Entry {
     /// `wasi:http/incoming-handler@0.2`.
-    Incoming(p2::bindings::ProxyPre<Guest>),
+    Incoming(p2::bindings::ProxyIndices),
     /// `wasi:http/handler@0.3`.
-    Handler(p3::bindings::ServicePre<Guest>),
+    Handler(p3::bindings::ServiceIndices),
     /// No HTTP.
     None,
 }
@@ -33,12 +35,48 @@ pub enum Origin {
     Compiled(Duration),
 }
 
+/// A component that is compiled, and not linked yet.
+pub struct Compiled {
+    digest: Digest,
+    component: Component,
+    concurrent: bool,
+    origin: Origin,
+}
+
+impl Compiled {
+    /// The digest of the bytes that it was compiled from.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Whether it runs on the engine with component-model async.
+    pub fn is_concurrent(&self) -> bool {
+        self.concurrent
+    }
+
+    /// Where it came from.
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The component, for a look at its types.
+    pub fn component(&self) -> &Component {
+        &self.component
+    }
+
+    /// Whether it exports an HTTP handler.
+    pub fn has_handler(&self) -> bool {
+        !handlers(&self.component).is_empty()
+    }
+}
+
 /// A component that is compiled and linked.
 pub struct Code {
     pub(super) digest: Digest,
+    pub(super) pre: InstancePre<Guest>,
     pub(super) entry: Entry,
+    pub(super) exports: Exports,
     pub(super) concurrent: bool,
-    origin: Origin,
 }
 
 /// A file is not a component that this host can run.
@@ -74,7 +112,7 @@ pub enum CompileError {
     },
     /// It exports both versions of the HTTP handler.
     #[error("it exports more than one HTTP handler: {0}")]
-    TwoHandlers(Exports),
+    TwoHandlers(Names),
     /// Its handler is of another shape than the interface's.
     #[error("its HTTP handler does not fit the interface")]
     Handler(#[source] wasmtime::Error),
@@ -107,9 +145,9 @@ impl CompileError {
 
 /// Names of exports, for a message.
 #[derive(Debug)]
-pub struct Exports(Vec<String>);
+pub struct Names(Vec<String>);
 
-impl fmt::Display for Exports {
+impl fmt::Display for Names {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join(", "))
     }
@@ -121,11 +159,6 @@ impl Code {
         self.digest
     }
 
-    /// Where it came from.
-    pub fn origin(&self) -> Origin {
-        self.origin
-    }
-
     /// Whether it can answer HTTP requests.
     pub fn has_handler(&self) -> bool {
         !matches!(self.entry, Entry::None)
@@ -134,12 +167,17 @@ impl Code {
 
 impl Engines {
     /// Takes a component from the cache, or compiles it, after having called `compiles`. Blocks for as long as that takes.
-    pub fn load(&self, bytes: &[u8], compiles: &dyn Fn()) -> Result<Code, CompileError> {
+    pub fn load(&self, bytes: &[u8], compiles: &dyn Fn()) -> Result<Compiled, CompileError> {
         check_kind(bytes)?;
         let digest = Digest::of(bytes);
         for half in [&self.plain, &self.concurrent] {
             if let Some(component) = half.cache.load(&half.engine, &digest) {
-                return half.link(component, digest, self.is_concurrent(half), Origin::Cached);
+                return Ok(Compiled {
+                    digest,
+                    component,
+                    concurrent: self.is_concurrent(half),
+                    origin: Origin::Cached,
+                });
             }
         }
         compiles();
@@ -165,12 +203,21 @@ impl Engines {
                 "the compiled component does not load from the cache"
             ))
         })?;
-        half.link(
-            component,
+        Ok(Compiled {
             digest,
-            self.is_concurrent(half),
-            Origin::Compiled(took),
-        )
+            component,
+            concurrent: self.is_concurrent(half),
+            origin: Origin::Compiled(took),
+        })
+    }
+
+    /// Links a component: to the capabilities of this host, and to what `foreign` names.
+    pub fn link(&self, compiled: &Compiled, foreign: Vec<Foreign>) -> Result<Code, CompileError> {
+        let half = match compiled.concurrent {
+            true => &self.concurrent,
+            false => &self.plain,
+        };
+        half.link(compiled, foreign)
     }
 
     fn is_concurrent(&self, half: &Half) -> bool {
@@ -179,46 +226,53 @@ impl Engines {
 }
 
 impl Half {
-    fn link(
-        &self,
-        component: Component,
-        digest: Digest,
-        concurrent: bool,
-        origin: Origin,
-    ) -> Result<Code, CompileError> {
-        let pre = self
-            .linker
-            .instantiate_pre(&component)
-            .map_err(|source| unknown_import(&self.linker, &component, source))?;
-        let entry = entry(&component, pre)?;
+    fn link(&self, compiled: &Compiled, foreign: Vec<Foreign>) -> Result<Code, CompileError> {
+        let component = &compiled.component;
+        let mut own;
+        let linker = if foreign.is_empty() {
+            &self.linker
+        } else {
+            own = self.linker.clone();
+            for foreign in foreign {
+                foreign::define(&mut own, component, foreign).map_err(CompileError::Invalid)?;
+            }
+            &own
+        };
+        let pre = linker
+            .instantiate_pre(component)
+            .map_err(|source| unknown_import(linker, component, source))?;
         Ok(Code {
-            digest,
-            entry,
-            concurrent,
-            origin,
+            digest: compiled.digest,
+            entry: entry(component, &pre)?,
+            exports: Exports::of(component),
+            concurrent: compiled.concurrent,
+            pre,
         })
     }
 }
 
-fn entry(component: &Component, pre: InstancePre<Guest>) -> Result<Entry, CompileError> {
-    let engine = component.engine().clone();
-    let handlers: Vec<String> = component
+fn handlers(component: &Component) -> Vec<String> {
+    component
         .component_type()
-        .exports(&engine)
+        .exports(component.engine())
         .map(|(name, _)| name.to_owned())
         .filter(|name| {
             name.starts_with("wasi:http/incoming-handler@0.2.") || name.starts_with("wasi:http/handler@0.3.")
         })
-        .collect();
+        .collect()
+}
+
+fn entry(component: &Component, pre: &InstancePre<Guest>) -> Result<Entry, CompileError> {
+    let handlers = handlers(component);
     match handlers.as_slice() {
         [] => Ok(Entry::None),
-        [one] if one.starts_with("wasi:http/incoming-handler") => p2::bindings::ProxyPre::new(pre)
+        [one] if one.starts_with("wasi:http/incoming-handler") => p2::bindings::ProxyIndices::new(pre)
             .map(Entry::Incoming)
             .map_err(CompileError::Handler),
-        [_] => p3::bindings::ServicePre::new(pre)
+        [_] => p3::bindings::ServiceIndices::new(pre)
             .map(Entry::Handler)
             .map_err(CompileError::Handler),
-        _ => Err(CompileError::TwoHandlers(Exports(handlers))),
+        _ => Err(CompileError::TwoHandlers(Names(handlers))),
     }
 }
 
@@ -263,8 +317,8 @@ fn hint(import: &str) -> String {
     } else if import.starts_with("wasi:") {
         "Midplane offers WASI 0.2 and 0.3.0; build the component against one of these".into()
     } else {
-        "if it is another service's contract: services cannot be linked by this version of Midplane yet; \
-         compose the two into one component (`wac plug`)"
+        "nothing of this host provides it; only whole interfaces with a package, such as \
+         `shop:catalog/products@1.0.0`, are linked to other services"
             .into()
     }
 }

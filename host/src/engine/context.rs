@@ -11,12 +11,18 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::{Body, Failure};
+use super::nursery::Nursery;
+use super::place::NoPlace;
+use super::{Body, Failure, Program};
 use crate::model::ServiceName;
 use crate::telemetry::RequestId;
+use crate::telemetry::trace::{TraceContext, TraceState};
 
 /// The deepest chain of services that one request may make.
 pub const MAX_DEPTH: u8 = 16;
+
+/// What a caller keeps of its time when a callee may have the rest.
+const KEPT: Duration = Duration::from_millis(5);
 
 /// The port through which a guest's request reaches another service of the same app in process.
 pub trait Chain: Send + Sync {
@@ -25,7 +31,7 @@ pub trait Chain: Send + Sync {
         &self,
         to: Hop,
         request: http::Request<Body>,
-        caller: &RequestContext,
+        caller: &Arc<RequestContext>,
     ) -> BoxFuture<'static, Result<http::Response<Body>, ChainError>>;
 }
 
@@ -58,46 +64,144 @@ pub enum ChainError {
     Failed(#[source] Failure),
 }
 
+/// The port through which a linked function finds the service that answers it, as the request's generation knows it.
+pub trait Callees: Send + Sync {
+    /// The current revision of `service`; `None` if the generation has no such service.
+    fn callee(&self, service: &ServiceName) -> Option<Arc<dyn Callee>>;
+}
+
+/// One revision, as a callee.
+pub trait Callee: Send + Sync {
+    /// What runs.
+    fn program(&self) -> &Arc<Program>;
+
+    /// A place for one more call, if there is one now.
+    fn try_enter(self: Arc<Self>) -> Option<Box<dyn Place>>;
+
+    /// A place for one more call, as soon as there is one and not after `deadline`.
+    fn enter(self: Arc<Self>, deadline: Instant) -> BoxFuture<'static, Result<Box<dyn Place>, NoPlace>>;
+}
+
+/// A place of a callee that one call has. Dropping it without leaving counts as cancelled.
+pub trait Place: Send {
+    /// The call has ended.
+    fn leave(self: Box<Self>);
+}
+
 /// The context of one request at one service.
 pub struct RequestContext {
     /// The id that all log lines of this request share, over all hops.
     pub id: RequestId,
+    /// The service that works for it here.
+    pub service: ServiceName,
+    /// How long that service may take.
+    pub limit: Duration,
     /// How many services the request has passed through before this one.
     pub depth: u8,
     /// The client's address, as the listener saw it.
     pub client: SocketAddr,
     /// When the caller stops waiting; never later than the caller's own deadline.
     pub deadline: Option<Instant>,
-    /// The way to other services of the same generation.
+    /// The span that what happens here is part of, if the request belongs to a trace.
+    pub trace: Option<TraceContext>,
+    /// What others have to say of that trace.
+    pub trace_state: Option<TraceState>,
+    /// The way to other services of the same generation, over HTTP.
     pub chain: Arc<dyn Chain>,
+    /// The services of the same generation, as callees of contracts.
+    pub callees: Arc<dyn Callees>,
+    /// The request that this one came from, at the service that sent it on.
+    pub caller: Option<Arc<RequestContext>>,
+    /// Where calls to `async func` contracts are driven.
+    pub(super) nursery: Arc<Nursery>,
     /// How far this hop has come.
     pub progress: Progress,
 }
 
 impl RequestContext {
-    /// The context of a request as it enters by the listener.
-    pub fn entering(id: RequestId, client: SocketAddr, chain: Arc<dyn Chain>) -> Self {
+    /// The context of a request as it enters by the listener, at the service that its route leads to.
+    pub fn entering(
+        id: RequestId,
+        client: SocketAddr,
+        service: ServiceName,
+        limit: Duration,
+        chain: Arc<dyn Chain>,
+        callees: Arc<dyn Callees>,
+    ) -> Self {
         Self {
             id,
+            service,
+            limit,
             depth: 0,
             client,
             deadline: None,
+            trace: None,
+            trace_state: None,
             chain,
+            callees,
+            caller: None,
+            nursery: Arc::default(),
             progress: Progress::new(),
         }
     }
 
-    /// The context of the next hop, or `None` where the chain is too deep.
-    pub fn next_hop(&self, timeout: Duration) -> Option<Self> {
+    /// The context of an HTTP request to another service, or `None` where the chain is too deep.
+    pub fn next_hop(self: &Arc<Self>, service: ServiceName, limit: Duration) -> Option<Self> {
+        // It is driven by a task of its own, and so are its calls.
+        self.next(service, limit, self.ends_at(), Arc::default())
+    }
+
+    /// The context of a call to another service that may take `timeout`, or `None` where the chain is too deep.
+    pub fn next_call(self: &Arc<Self>, service: ServiceName, limit: Duration, timeout: Duration) -> Option<Self> {
+        let now = Instant::now();
+        let ends_at = self.ends_at();
+        // The caller keeps a little of its time for what it does about a callee that takes too long; and so the deepest of a
+        // chain that hangs is the first to be given up, and named.
+        let kept = (ends_at.saturating_duration_since(now) / 4).min(KEPT);
+        let deadline = (ends_at - kept).min(now + timeout);
+        self.next(service, limit, deadline, self.nursery.clone())
+    }
+
+    fn next(
+        self: &Arc<Self>,
+        service: ServiceName,
+        limit: Duration,
+        deadline: Instant,
+        nursery: Arc<Nursery>,
+    ) -> Option<Self> {
         let depth = self.depth.checked_add(1).filter(|depth| *depth < MAX_DEPTH)?;
         Some(Self {
             id: self.id,
+            service,
+            limit,
             depth,
             client: self.client,
-            deadline: Some(self.progress.deadline(timeout, self.deadline)),
+            deadline: Some(deadline),
+            trace: self.trace,
+            trace_state: self.trace_state.clone(),
             chain: self.chain.clone(),
+            callees: self.callees.clone(),
+            caller: Some(self.clone()),
+            nursery,
             progress: Progress::new(),
         })
+    }
+
+    /// When the request is over here if nothing moves until then.
+    pub fn ends_at(&self) -> Instant {
+        self.progress.deadline(self.limit, self.deadline)
+    }
+
+    /// The services that the request passed through, this one last: `orders → catalog`.
+    pub fn path(&self) -> String {
+        let mut names = vec![self.service.as_str()];
+        let mut at = &self.caller;
+        while let Some(caller) = at {
+            names.push(caller.service.as_str());
+            at = &caller.caller;
+        }
+        names.reverse();
+        names.join(" → ")
     }
 }
 

@@ -9,6 +9,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode as ErrorCode2;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode as ErrorCode3;
 
 use super::context::BodyFault;
+use super::guest::Guest;
 use super::program::Program;
 use crate::model::Limits;
 use crate::telemetry::metrics::ErrorReason;
@@ -23,6 +24,9 @@ pub enum Failure {
     /// The guest trapped or panicked.
     #[error("the guest trapped")]
     Trapped,
+    /// More was to be copied between the guest and the host than one call may.
+    #[error("too much was to be copied between the guest and the host")]
+    TooMuchCopied,
     /// The guest returned without a response, or with an error code in place of one.
     #[error("the guest gave no response")]
     NoResponse,
@@ -82,6 +86,16 @@ pub(super) struct LastWords {
     pub(super) memory_denied: Option<u64>,
 }
 
+impl LastWords {
+    /// What an instance leaves behind whose request is over.
+    pub(super) fn of(guest: &mut Guest) -> Self {
+        Self {
+            panic: guest.end(),
+            memory_denied: guest.limiter.denied(),
+        }
+    }
+}
+
 /// What a failure is reported with.
 pub(super) struct Report {
     kind: FailureKind,
@@ -102,6 +116,11 @@ impl Report {
 
     pub(super) fn timed_out(limit: Duration) -> Self {
         let message = format!("no progress within {limit:?}; the instance was dropped");
+        Self::new(FailureKind::Timeout, Failure::TimedOut(limit), message)
+    }
+
+    pub(super) fn call_timed_out(limit: Duration, path: &str) -> Self {
+        let message = format!("no answer within {limit:?} ({path}); the instance was dropped");
         Self::new(FailureKind::Timeout, Failure::TimedOut(limit), message)
     }
 
@@ -128,9 +147,14 @@ impl Report {
         } else {
             (FailureKind::Trap, error.root_cause().to_string())
         };
+        // Wasmtime has no type for this one.
+        let failure = match message.starts_with("too much data is being copied") {
+            true => Failure::TooMuchCopied,
+            false => Failure::Trapped,
+        };
         Self {
             kind,
-            failure: Failure::Trapped,
+            failure,
             message,
             backtrace: backtrace(error),
         }
@@ -180,7 +204,7 @@ impl Report {
             (kind, _) => (kind, message),
         };
         program.metrics.error(match &failure {
-            Failure::Trapped | Failure::NotInstantiated => ErrorReason::Trap,
+            Failure::Trapped | Failure::TooMuchCopied | Failure::NotInstantiated => ErrorReason::Trap,
             Failure::NoResponse | Failure::NoHandler => ErrorReason::NoResponse,
             Failure::TimedOut(_) => ErrorReason::Timeout,
             Failure::BodyTooLarge { .. } => ErrorReason::BodyTooLarge,

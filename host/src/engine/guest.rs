@@ -5,13 +5,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceTable};
 use wasmtime::error::Context as _;
 use wasmtime_wasi::sockets::SocketAddrUse;
-use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{
+    FsPerms, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView,
+};
 use wasmtime_wasi_http::p2::bindings::http::outgoing_handler;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostOutgoingRequest};
@@ -23,7 +26,7 @@ use super::outbound::Outbound;
 use super::output::{InstanceOutput, Output, SharedOutput};
 use super::program::Program;
 use crate::bindings::{fermyon, spin};
-use crate::capability::{Grants, key_value, sqlite, variables};
+use crate::capability::{Clock, Grants, key_value, sqlite, variables};
 use crate::telemetry::Stream;
 
 /// Resources (of WASI and of capabilities) that an instance may hold at once.
@@ -61,6 +64,10 @@ impl Guest {
         })
         .max_random_size(MAX_RANDOM)
         .envs(&program.grants.environment);
+        if let Some(clock) = &program.grants.clock {
+            wasi.wall_clock(GivenClock(clock.clone()))
+                .monotonic_clock(GivenClock(clock.clone()));
+        }
         if let Some(files) = &program.grants.files {
             wasi.preopened_dir(files, "/", FsPerms::ReadOnly)
                 .with_context(|| format!("the service's files in {} cannot be opened", files.display()))?;
@@ -119,6 +126,11 @@ impl Guest {
         self.outbound.begin(context);
     }
 
+    /// The request that this instance works for.
+    pub(super) fn context(&self) -> Option<&Arc<RequestContext>> {
+        self.outbound.context()
+    }
+
     /// The request is over. Returns what the guest's panic said, if its last words were those of a panic.
     pub(super) fn end(&mut self) -> Option<String> {
         self.outbound.end();
@@ -145,6 +157,29 @@ impl Guest {
             open: &self.open_databases,
             denials: &mut self.outbound.denials,
         }
+    }
+}
+
+/// Both clocks of a guest that is told the time by its grants.
+struct GivenClock(Arc<dyn Clock>);
+
+impl HostWallClock for GivenClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_nanos(1)
+    }
+
+    fn now(&self) -> Duration {
+        self.0.wall()
+    }
+}
+
+impl HostMonotonicClock for GivenClock {
+    fn resolution(&self) -> u64 {
+        1
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.0.monotonic().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

@@ -55,6 +55,10 @@ impl Outbound {
         self.context = None;
     }
 
+    pub(super) fn context(&self) -> Option<&Arc<RequestContext>> {
+        self.context.as_ref()
+    }
+
     fn denied(&mut self, reason: &dyn std::fmt::Display) -> BodyError {
         self.metrics.outbound(OutboundOutcome::Denied);
         self.denials.refused(reason);
@@ -86,7 +90,14 @@ impl Outbound {
         request: http::Request<Body>,
         options: Option<RequestOptions>,
     ) -> BoxFuture<'static, Result<http::Response<Body>, BodyError>> {
-        let request = request.map(|body| body.map_err(|error| into_client_error(&error)).boxed_unsync());
+        let mut request = request.map(|body| body.map_err(|error| into_client_error(&error)).boxed_unsync());
+        // A guest that takes part in a trace itself has said so.
+        if let Some(context) = &self.context
+            && let Some(trace) = context.trace
+            && !request.headers().contains_key("traceparent")
+        {
+            trace.write(context.trace_state.as_ref(), request.headers_mut());
+        }
         let sent = self.grants.http_client.send(request, client_options(options));
         sent.map(|sent| {
             sent.map(|response| response.map(|body| body.map_err(from_client_error).boxed_unsync()))

@@ -4,13 +4,16 @@
 //! have requests at once, each serves a number of requests and then goes, and one that has waited too long goes too.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::component::Func;
+use wasmtime::{Store, UpdateDeadline, component};
 use wasmtime_wasi_http::{p2, p3};
 
 use super::compile::Entry;
+use super::export::{Functions, Wanted};
 use super::failure::Report;
 use super::guest::Guest;
 use super::{Code, Engines};
@@ -61,17 +64,63 @@ pub enum Drive {
     Task,
 }
 
+/// What an instance is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// An HTTP request.
+    Request,
+    /// A call of a contract's function.
+    Call,
+}
+
+/// For how long an instance serves calls. Whoever links to a contract may not expect that each call meets a new instance.
+const CALLS: Reuse = Reuse::Serial {
+    max_requests: 1_000,
+    idle: Duration::from_secs(30),
+};
+
+#[derive(Clone)]
 pub(super) enum Handler {
-    Incoming(p2::bindings::Proxy),
-    Handler(p3::bindings::Service),
+    Incoming(Arc<p2::bindings::Proxy>),
+    Handler(Arc<p3::bindings::Service>),
 }
 
 /// An instance with its Wasm store.
 pub(super) struct Instance {
     pub(super) store: Store<Guest>,
-    pub(super) handler: Handler,
+    instance: component::Instance,
+    handler: Option<Handler>,
+    pub(super) functions: Functions,
     served: u32,
     idle_since: Instant,
+}
+
+impl Instance {
+    /// Its HTTP handler.
+    pub(super) fn handler(&mut self, code: &Code) -> Result<Handler, Report> {
+        if let Some(handler) = &self.handler {
+            return Ok(handler.clone());
+        }
+        let failed = |error: wasmtime::Error| Report::of_instantiation(&error);
+        let handler = match &code.entry {
+            Entry::Incoming(indices) => {
+                let proxy = indices.load(&mut self.store, &self.instance).map_err(failed)?;
+                Handler::Incoming(Arc::new(proxy))
+            }
+            Entry::Handler(indices) => {
+                let service = indices.load(&mut self.store, &self.instance).map_err(failed)?;
+                Handler::Handler(Arc::new(service))
+            }
+            Entry::None => return Err(Report::no_response("the component exports no HTTP handler")),
+        };
+        Ok(self.handler.insert(handler).clone())
+    }
+
+    /// The exported function at a position of [`Program::position`].
+    pub(super) fn export(&mut self, code: &Code, position: usize) -> Option<Func> {
+        let export = code.exports.get(position)?;
+        self.instance.get_func(&mut self.store, export.index)
+    }
 }
 
 /// One revision, ready to run.
@@ -86,7 +135,11 @@ pub struct Program {
     idle: Mutex<Vec<Instance>>,
     engines: Arc<Engines>,
     code: Option<Code>,
+    /// Tells it from every other program of this process.
+    number: u64,
 }
+
+static PROGRAMS: AtomicU64 = AtomicU64::new(1);
 
 impl Program {
     /// Puts a revision together. Nothing runs yet.
@@ -116,6 +169,7 @@ impl Program {
             idle: Mutex::new(Vec::new()),
             engines,
             code: Some(code),
+            number: PROGRAMS.fetch_add(1, Ordering::Relaxed),
         }
     }
 
@@ -129,10 +183,41 @@ impl Program {
         self.code.as_ref().is_some_and(Code::has_handler)
     }
 
+    /// The service that it is a revision of.
+    pub fn service(&self) -> &ServiceName {
+        &self.service
+    }
+
+    /// The revision that it is.
+    pub fn revision(&self) -> RevisionId {
+        self.revision
+    }
+
+    /// What was compiled and linked.
+    pub(super) fn code(&self) -> Result<&Code, Report> {
+        self.code
+            .as_ref()
+            .ok_or_else(|| Report::no_response("the revision is being retired"))
+    }
+
+    /// Where among its exports the function is that a caller wants.
+    pub(super) fn position(&self, wanted: &Wanted) -> Option<usize> {
+        let code = self.code.as_ref()?;
+        wanted.find(self.number, &code.exports)
+    }
+
+    fn reuse(&self, purpose: Use) -> Reuse {
+        match purpose {
+            Use::Call => CALLS,
+            Use::Request => self.reuse,
+        }
+    }
+
     /// Drops the instances that have waited too long.
     pub fn drop_idle(&self, now: Instant) {
-        let Reuse::Serial { idle, .. } = self.reuse else {
-            return;
+        let idle = match (self.reuse, CALLS) {
+            (Reuse::Serial { idle, .. }, _) | (Reuse::Never, Reuse::Serial { idle, .. }) => idle,
+            (Reuse::Never, Reuse::Never) => return,
         };
         let expired: Vec<Instance> = {
             let mut waiting = self.idle.lock();
@@ -144,8 +229,8 @@ impl Program {
     }
 
     /// A waiting instance, or a fresh one.
-    pub(super) async fn checkout(&self) -> Result<Instance, Report> {
-        let waiting = match self.reuse {
+    pub(super) async fn checkout(&self, purpose: Use) -> Result<Instance, Report> {
+        let waiting = match self.reuse(purpose) {
             Reuse::Never => None,
             Reuse::Serial { .. } => self.idle.lock().pop(),
         };
@@ -159,9 +244,9 @@ impl Program {
         }
     }
 
-    /// Takes an instance back that has served a request whole.
-    pub(super) fn checkin(&self, mut instance: Instance) {
-        let Reuse::Serial { max_requests, .. } = self.reuse else {
+    /// Takes an instance back that has served a request or a call whole.
+    pub(super) fn checkin(&self, mut instance: Instance, purpose: Use) {
+        let Reuse::Serial { max_requests, .. } = self.reuse(purpose) else {
             return;
         };
         instance.served += 1;
@@ -176,9 +261,7 @@ impl Program {
     }
 
     async fn instantiate(&self) -> Result<Instance, Report> {
-        let Some(code) = &self.code else {
-            return Err(Report::no_response("the revision is being retired"));
-        };
+        let code = self.code()?;
         let half = if code.concurrent {
             &self.engines.concurrent
         } else {
@@ -194,17 +277,13 @@ impl Program {
         });
         store.set_hostcall_fuel(HOSTCALL_BYTES);
         store.set_max_component_handles(MAX_HANDLES);
-        let handler = match &code.entry {
-            Entry::Incoming(pre) => {
-                Handler::Incoming(pre.instantiate_async(&mut store).await.map_err(failed)?)
-            }
-            Entry::Handler(pre) => Handler::Handler(pre.instantiate_async(&mut store).await.map_err(failed)?),
-            Entry::None => return Err(Report::no_response("the component exports no HTTP handler")),
-        };
+        let instance = code.pre.instantiate_async(&mut store).await.map_err(failed)?;
         self.metrics.instantiated(Instantiation::Fresh);
         Ok(Instance {
             store,
-            handler,
+            instance,
+            handler: None,
+            functions: Functions::default(),
             served: 0,
             idle_since: Instant::now(),
         })

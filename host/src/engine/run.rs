@@ -3,6 +3,7 @@
 //! [`Program::handle`] starts the guest in the caller's task and waits for the response head. What drives the guest goes into
 //! the response's body, see [`super::body`]. A guest that fails is logged here, once, before its Wasm store is dropped.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
@@ -21,7 +22,7 @@ use wasmtime_wasi_http::{FieldMap, WasiHttpView};
 use super::body::{Driver, GuestResponse, RequestBody, Work};
 use super::context::{BodyFault, RequestContext};
 use super::failure::{LastWords, Report};
-use super::program::{Drive, Handler, Instance, Program};
+use super::program::{Drive, Handler, Instance, Program, Use};
 use super::{Body, BodyError, Failure};
 use crate::model::Limits;
 use crate::shutdown::Task;
@@ -147,7 +148,8 @@ async fn work(
             serve(&program, &mut instance, request, &context, head),
             &program.metrics,
         );
-        let served = AssertUnwindSafe(served).catch_unwind();
+        // The calls to other services that the guest makes are driven beside it.
+        let served = AssertUnwindSafe(context.nursery.drive(served)).catch_unwind();
         tokio::select! {
             // Cancel-safe: the loser is dropped with everything it holds, and so is the Wasm store below.
             biased;
@@ -167,21 +169,15 @@ async fn work(
     let Some(report) = report else {
         if let Some(mut instance) = instance {
             instance.store.data_mut().end();
-            program.checkin(instance);
+            program.checkin(instance, Use::Request);
         }
         return Ok(());
     };
     context.progress.failed();
-    let last_words = match &mut instance {
-        None => LastWords::default(),
-        Some(instance) => {
-            let guest = instance.store.data_mut();
-            LastWords {
-                panic: guest.end(),
-                memory_denied: guest.limiter.denied(),
-            }
-        }
-    };
+    let last_words = instance
+        .as_mut()
+        .map(|instance| LastWords::of(instance.store.data_mut()))
+        .unwrap_or_default();
     if let Some(fault) = context.progress.body_fault()
         && !context.progress.is_head_sent()
     {
@@ -201,8 +197,9 @@ async fn serve(
     context: &Arc<RequestContext>,
     head: oneshot::Sender<Head>,
 ) -> Result<(), Report> {
-    let instance = slot.insert(program.checkout().await?);
-    let Instance { store, handler, .. } = instance;
+    let instance = slot.insert(program.checkout(Use::Request).await?);
+    let handler = instance.handler(program.code()?)?;
+    let Instance { store, .. } = instance;
     store.data_mut().begin(context.clone());
     match handler {
         Handler::Incoming(proxy) => {
@@ -311,13 +308,21 @@ fn host_panic(panic: &Box<dyn std::any::Any + Send>) -> Report {
     Report::host(format!("the host panicked while it served the request: {text}"))
 }
 
-/// Charges the time that a future is polled to the revision.
-async fn charged<F: Future>(future: F, metrics: &RevisionMetrics) -> F::Output {
+thread_local! {
+    /// How much of the time of the poll that runs now went to calls of other services.
+    static ELSEWHERE: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// Charges the time that a future is polled to the revision, less what calls to other services took of it.
+pub(super) async fn charged<F: Future>(future: F, metrics: &RevisionMetrics) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| {
+        let outer = ELSEWHERE.replace(Duration::ZERO);
         let started = Instant::now();
         let polled = future.as_mut().poll(cx);
-        metrics.add_cpu(started.elapsed());
+        let took = started.elapsed();
+        metrics.add_cpu(took.saturating_sub(ELSEWHERE.get()));
+        ELSEWHERE.set(outer + took);
         polled
     })
     .await

@@ -17,16 +17,18 @@ use super::respond::GatewayError;
 use super::tracked::{Exchange, Tracked};
 use crate::engine::{Body, Chain, ChainError, Drive, Failure, Hop, RequestContext};
 use crate::model::ServiceName;
-use crate::service::{Generation, LeaseError, Revision, Target};
+use crate::service::{Generation, Revision, Target};
+use crate::telemetry::trace::{Incoming, RequestStart, Tracer};
 
 /// The services of one generation, for each other.
 pub(super) struct Within {
     generation: Arc<Generation>,
+    tracer: Tracer,
 }
 
 impl Within {
-    pub(super) fn new(generation: Arc<Generation>) -> Self {
-        Self { generation }
+    pub(super) fn new(generation: Arc<Generation>, tracer: Tracer) -> Self {
+        Self { generation, tracer }
     }
 
     /// Whom `to` means, with the request's head made ready for it.
@@ -68,7 +70,7 @@ impl Chain for Within {
         &self,
         to: Hop,
         mut request: Request<Body>,
-        caller: &RequestContext,
+        caller: &Arc<RequestContext>,
     ) -> BoxFuture<'static, Result<Response<Body>, ChainError>> {
         let started = Instant::now();
         let Ok(header) = HeaderValue::try_from(caller.client.to_string()) else {
@@ -78,16 +80,27 @@ impl Chain for Within {
             Ok(revision) => revision,
             Err(error) => return ready(Err(error)).boxed(),
         };
-        let Some(context) = caller.next_hop(revision.limits().timeout) else {
+        let mut span = self.tracer.request(&RequestStart {
+            method: request.method(),
+            path: request.uri().path(),
+            id: caller.id,
+            incoming: &Incoming {
+                context: caller.trace,
+                state: caller.trace_state.clone(),
+            },
+            started,
+        });
+        span.served_by(revision.service(), revision.id());
+        let Some(mut context) = caller.next_hop(revision.service().clone(), revision.limits().timeout) else {
             return ready(Err(ChainError::TooDeep)).boxed();
         };
+        context.trace = span.context();
         let context = Arc::new(context);
         Box::pin(async move {
-            let lease = revision.lease().await.map_err(|error| match error {
-                LeaseError::QueueFull { .. } | LeaseError::TooLong { .. } => {
-                    ChainError::Failed(Failure::NoInstance)
-                }
-            })?;
+            let lease = revision
+                .lease()
+                .await
+                .map_err(|_| ChainError::Failed(Failure::NoInstance))?;
             let exchange = Exchange {
                 id: context.id,
                 started,
@@ -97,6 +110,7 @@ impl Chain for Within {
                 }),
                 protocol: request.version(),
                 logged: None,
+                span,
                 context: Some(context.clone()),
             };
             // The caller's own event loop polls this future, so the callee must not run in it.
@@ -109,7 +123,10 @@ impl Chain for Within {
                 Ok(response) => response,
                 Err(Failure::NoHandler) => return Err(ChainError::NoHandler(revision.service().clone())),
                 Err(failure) => {
-                    lease.finish(GatewayError::from(failure.clone()).status(), started.elapsed());
+                    let status = GatewayError::from(failure.clone()).status();
+                    lease.finish(status, started.elapsed());
+                    let mut exchange = exchange;
+                    exchange.end_span(status);
                     return Err(ChainError::Failed(failure));
                 }
             };

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::Incoming as IncomingBody;
 
 use super::chain::Within;
 use super::connection::Client;
@@ -15,7 +15,8 @@ use super::respond::{GatewayError, respond};
 use super::tracked::{Exchange, Tracked};
 use super::{Gateway, headers, well_known};
 use crate::engine::{Body, Drive, Failure, RequestContext};
-use crate::service::{Generation, Lease, LeaseError, Revision, Target};
+use crate::service::{Lease, Revision, Target};
+use crate::telemetry::trace::{Incoming, RequestStart, TraceState};
 use crate::telemetry::{self, RequestId, field};
 
 /// How long a guest may go on with a body that HEAD does not ask for.
@@ -26,11 +27,21 @@ pub(super) async fn answer(
     gateway: Arc<Gateway>,
     client: Arc<Client>,
     id: RequestId,
-    request: Request<Incoming>,
+    request: Request<IncomingBody>,
 ) -> Response<Tracked> {
+    let started = Instant::now();
+    let incoming = Incoming::read(request.headers());
+    let span = gateway.tracer.request(&RequestStart {
+        method: request.method(),
+        path: request.uri().path(),
+        id,
+        incoming: &incoming,
+        started,
+    });
     let mut exchange = Exchange {
         id,
-        started: Instant::now(),
+        started,
+        span,
         protocol: request.version(),
         logged: telemetry::access_enabled()
             .then(|| (request.method().clone(), request.uri().path().to_owned())),
@@ -38,7 +49,7 @@ pub(super) async fn answer(
         context: None,
     };
     let method = request.method().clone();
-    let (response, lease) = match route(&gateway, &mut exchange, request).await {
+    let (response, lease) = match route(&gateway, &mut exchange, incoming.state, request).await {
         Ok((response, lease)) => (response, lease),
         Err(Refused { error, lease }) => {
             match &lease {
@@ -94,7 +105,8 @@ impl From<GatewayError> for Refused {
 async fn route(
     gateway: &Arc<Gateway>,
     exchange: &mut Exchange,
-    mut request: Request<Incoming>,
+    trace_state: Option<TraceState>,
+    mut request: Request<IncomingBody>,
 ) -> Result<(Response<Body>, Option<Lease>), Refused> {
     check_head(gateway, &request)?;
     let path = request.uri().path();
@@ -112,6 +124,7 @@ async fn route(
     let Some(found) = generation.routes().route(url.path()) else {
         return Err(GatewayError::NotFound.into());
     };
+    exchange.span.route(&found.pattern.raw());
     let service = match found.target {
         Target::Static(response) => {
             let mut answer = Response::new(full(Full::new(response.body.clone())));
@@ -125,6 +138,7 @@ async fn route(
         // A generation's routes lead to its own services only.
         return Err(GatewayError::Internal.into());
     };
+    exchange.span.served_by(service, revision.id());
     // Before the lease: a head that cannot be passed on must not count as a request that was given up.
     headers::inject(request.headers_mut(), &url, &found, &exchange.client.header)?;
     let lease = lease(revision).await?;
@@ -137,7 +151,18 @@ async fn route(
     }
     *request.uri_mut() = url;
     let program = revision.program().clone();
-    let context = context(exchange, generation);
+    let chain = Arc::new(Within::new(generation.clone(), gateway.tracer.clone()));
+    let mut context = RequestContext::entering(
+        exchange.id,
+        exchange.client.address,
+        revision.service().clone(),
+        revision.limits().timeout,
+        chain,
+        generation.clone(),
+    );
+    context.trace = exchange.span.context();
+    context.trace_state = trace_state;
+    let context = Arc::new(context);
     exchange.context = Some(context.clone());
     match program
         .handle(request, context, Drive::Inline, lease.permit())
@@ -151,7 +176,7 @@ async fn route(
     }
 }
 
-fn check_head(gateway: &Gateway, request: &Request<Incoming>) -> Result<(), GatewayError> {
+fn check_head(gateway: &Gateway, request: &Request<IncomingBody>) -> Result<(), GatewayError> {
     let limit = gateway.settings.max_head_bytes;
     if headers::head_size(request.uri(), request.headers()) > limit {
         return Err(GatewayError::HeadersTooLarge { limit: limit as u64 });
@@ -165,26 +190,15 @@ fn check_head(gateway: &Gateway, request: &Request<Incoming>) -> Result<(), Gate
 }
 
 async fn lease(revision: &Arc<Revision>) -> Result<Lease, GatewayError> {
-    revision.lease().await.map_err(|error| match error {
-        LeaseError::QueueFull { .. } | LeaseError::TooLong { .. } => GatewayError::Overloaded {
-            retry_after: revision.limits().queue_timeout,
-        },
+    revision.lease().await.map_err(|_| GatewayError::Overloaded {
+        retry_after: revision.limits().queue_timeout,
     })
-}
-
-fn context(exchange: &Exchange, generation: Arc<Generation>) -> Arc<RequestContext> {
-    let chain = Arc::new(Within::new(generation));
-    Arc::new(RequestContext::entering(
-        exchange.id,
-        exchange.client.address,
-        chain,
-    ))
 }
 
 impl From<Failure> for GatewayError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Trapped | Failure::NotInstantiated => Self::GuestFailed,
+            Failure::Trapped | Failure::TooMuchCopied | Failure::NotInstantiated => Self::GuestFailed,
             Failure::NoResponse | Failure::NoHandler => Self::NoResponse,
             Failure::TimedOut(limit) => Self::Timeout { limit },
             Failure::BodyTooLarge { limit } => Self::BodyTooLarge { limit },

@@ -14,6 +14,7 @@ use super::connection::Client;
 use super::pace::Pace;
 use crate::engine::{Body, BodyError, RequestContext};
 use crate::service::Lease;
+use crate::telemetry::trace::{Span, SpanStatus};
 use crate::telemetry::{self, AccessRecord, RequestId, ResponseEnd};
 
 /// What is known of a request when its head is there.
@@ -24,6 +25,8 @@ pub(super) struct Exchange {
     pub(super) protocol: Version,
     /// Method and path, kept only where the access log is on.
     pub(super) logged: Option<(Method, String)>,
+    /// The request's span.
+    pub(super) span: Span,
     /// Set once a service is asked.
     pub(super) context: Option<Arc<RequestContext>>,
 }
@@ -86,10 +89,28 @@ impl Tracked {
             // Cut by the guest is an error that was counted as such; cut by the client counts as cancelled.
             lease.finish(self.status, duration);
         }
+        // A span whose response was cut by the client ends as cancelled.
+        if end == ResponseEnd::Complete || guest_failed {
+            exchange.end_span(self.status);
+        }
     }
 }
 
 impl Exchange {
+    /// The request was answered so.
+    pub(super) fn end_span(&mut self, status: StatusCode) {
+        let guest_failed = self
+            .context
+            .as_ref()
+            .is_some_and(|context| context.progress.is_failed());
+        let mut span = std::mem::replace(&mut self.span, Span::unrecorded(None));
+        span.response(status);
+        span.end(match guest_failed {
+            true => SpanStatus::Error("guest_failed".into()),
+            false => SpanStatus::of_response(status),
+        });
+    }
+
     /// Writes the line of the access log, once.
     fn log(&mut self, lease: Option<&Lease>, status: StatusCode, response_bytes: u64, end: ResponseEnd) {
         let Some((method, path)) = self.logged.take() else {

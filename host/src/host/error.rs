@@ -4,14 +4,19 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::adapter::download::DownloadError;
 use crate::adapter::files::FilesError;
 use crate::adapter::http_client::TlsSetupError;
 use crate::adapter::sqlite::SqliteDataError;
 use crate::adapter::variables::VariablesError;
+use crate::compose::ComposeError;
 use crate::engine::{self, CompileError};
+use super::linking::LinkErrors;
+use crate::link::ReflectError;
 use crate::manifest::{Location, UnresolvedVariable};
-use crate::model::ServiceName;
+use crate::model::{DependencyName, ServiceName};
 use crate::model::outbound_host::AllowedHostError;
+use crate::telemetry::trace::SettingsError;
 
 /// Why a host does not start.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +63,12 @@ pub enum Error {
     /// The engines cannot be set up.
     #[error(transparent)]
     Engine(#[from] engine::Error),
+    /// The environment asks for traces in a way that cannot be understood.
+    #[error("traces cannot be sent")]
+    Traces {
+        /// What is wrong with it.
+        source: SettingsError,
+    },
     /// The HTTP client cannot be set up.
     #[error("cannot set up the HTTP client")]
     HttpClient(#[from] TlsSetupError),
@@ -118,6 +129,37 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The component of a dependency cannot be read.
+    #[error("service `{service}`: cannot read its dependency `{dependency}`, {}", path.display())]
+    ReadDependency {
+        /// The service.
+        service: ServiceName,
+        /// Which dependency.
+        dependency: DependencyName,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A dependency cannot be fetched.
+    #[error("service `{service}`: a dependency")]
+    Download {
+        /// The service.
+        service: ServiceName,
+        /// Why not.
+        source: DownloadError,
+    },
+    /// The directory for what is fetched cannot be used.
+    #[error(transparent)]
+    Downloads(#[from] DownloadError),
+    /// A service's dependencies cannot be composed into it.
+    #[error("service `{service}`: its dependencies cannot be composed into it")]
+    Compose {
+        /// The service.
+        service: ServiceName,
+        /// Why not.
+        source: ComposeError,
+    },
     /// A component cannot be run.
     #[error("service `{service}`: its component {} cannot be run", path.display())]
     Compile {
@@ -128,6 +170,17 @@ pub enum Error {
         /// Why not.
         source: CompileError,
     },
+    /// What a component imports or exports cannot be read.
+    #[error("service `{service}`: its contracts cannot be read")]
+    Contracts {
+        /// The service.
+        service: ServiceName,
+        /// Why not.
+        source: ReflectError,
+    },
+    /// Services cannot be linked.
+    #[error(transparent)]
+    Links(LinkErrors),
     /// The task that prepares a service was lost.
     #[error("service `{service}`: preparing it was cut short")]
     Interrupted {
@@ -172,11 +225,20 @@ impl Error {
             Self::Locked { .. } => {
                 Some("stop the other host first, or give this one its own `--state-dir`".into())
             }
+            Self::Traces { source } => Some(format!(
+                "unset or correct `{}`; OTEL_SDK_DISABLED=true turns traces off",
+                source.variable
+            )),
             Self::Variables(error) => error.hint(),
             Self::ReadComponent { buildable: true, source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("build it first: `midplane up --build`, or `midplane build`".into())
             }
             Self::ReadComponent { .. } => Some("check `source` in the manifest".into()),
+            Self::ReadDependency { .. } => {
+                Some("build it first, or check `path` under `dependencies` in the manifest".into())
+            }
+            Self::Download { source, .. } | Self::Downloads(source) => source.hint(),
+            Self::Compose { source, .. } => source.hint(),
             Self::Compile { source, .. } => source.hint(),
             Self::Files { source, .. } => source.hint(),
             Self::Engine(engine::Error::Setup { .. }) => Some(
@@ -199,6 +261,8 @@ impl Error {
             Self::Data { .. } => Some("give each label its own `path` in the runtime configuration file".into()),
             Self::HttpClient(_) => Some("see the certificate authorities of this system".into()),
             Self::Engine(engine::Error::Thread(_)) => Some("see the limit of processes of this user (`ulimit -u`)".into()),
+            Self::Contracts { .. } => Some("build it with smaller types".into()),
+            Self::Links(errors) => errors.hint(),
             Self::Interrupted { .. } => None,
         }
     }

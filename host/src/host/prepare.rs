@@ -1,7 +1,6 @@
 //! From the services of a manifest to revisions that can be published.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,8 +9,11 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt};
 
 use super::runtime_config::{KeyValueBackend, RuntimeConfig, SqliteBackend};
+use super::composing::{self, Fetched};
+use super::linking;
 use super::{Error, Options, StateDir};
 use crate::adapter::blocking::{Blocking, BlockingSettings};
+use crate::adapter::download::{DownloadSettings, Downloads};
 use crate::adapter::files::{self, Staged};
 use crate::adapter::http_client::{self, PooledClient, Spawner};
 use crate::adapter::sqlite::{Kind, Scope, SqliteData, location};
@@ -23,7 +25,8 @@ use crate::capability::outbound_http::{HttpClient, OutboundHttp};
 use crate::capability::sqlite::Sqlite;
 use crate::capability::sqlite::port::{Bounds, Database};
 use crate::capability::variables::Variables;
-use crate::engine::{self, Code, Engines, Origin, Program, Reuse};
+use crate::engine::{self, Compiled, Engines, Origin, Program, Reuse};
+use crate::link::{ResolvedLink, Resolution};
 use crate::manifest::{App, Service, UnresolvedVariable};
 use crate::model::outbound_host::AllowedHosts;
 use crate::model::{DataScope, Label, Limits, RevisionId, ServiceName};
@@ -31,6 +34,10 @@ use crate::service::{Identity, Revision};
 use crate::shutdown::{self, Tasks};
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::CacheLookup;
+use crate::telemetry::trace::Tracer;
+
+/// How long fetching one dependency may take.
+pub(super) const DOWNLOAD: Duration = Duration::from_secs(120);
 
 /// How long closing data may take.
 const CLOSE: Duration = Duration::from_secs(5);
@@ -63,6 +70,8 @@ pub struct ServiceSummary {
     pub compiled: Option<Duration>,
     /// Where its data is.
     pub data: Vec<DataPlace>,
+    /// Which of its imports other services answer.
+    pub links: Vec<ResolvedLink>,
 }
 
 /// Where the data behind one label is.
@@ -84,6 +93,7 @@ pub(super) struct Preparing {
     client: Arc<dyn HttpClient>,
     variables: ResolvedVariables,
     metrics: Metrics,
+    tracer: Tracer,
     tasks: Tasks,
     state_dir: PathBuf,
     files: PathBuf,
@@ -96,6 +106,7 @@ impl Preparing {
         options: &Options,
         state_dir: &StateDir,
         metrics: Metrics,
+        tracer: Tracer,
         tasks: Tasks,
     ) -> Result<Self, Error> {
         let config = &options.runtime_config;
@@ -114,6 +125,7 @@ impl Preparing {
             client,
             variables,
             metrics,
+            tracer,
             tasks,
             state_dir: state_dir.path().to_owned(),
             files: state_dir.files(),
@@ -130,8 +142,10 @@ impl Preparing {
         progress: &Progress,
     ) -> Result<(BTreeMap<ServiceName, Arc<Revision>>, Vec<ServiceSummary>), Error> {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let app = &Arc::new(app.clone());
         let parts = stream::iter(app.services.values()).map(|service| async move {
-            let job = self.job(&app.dir, service, progress.clone());
+            let fetched = composing::fetch(service, || self.downloads()).await?;
+            let job = self.job(app.clone(), service.name.clone(), fetched, progress.clone());
             let interrupted = |_| Error::Interrupted {
                 service: service.name.clone(),
             };
@@ -139,23 +153,34 @@ impl Preparing {
             Ok::<_, Error>((service, parts))
         });
         let mut parts = std::pin::pin!(parts.buffer_unordered(cores));
-        let mut revisions = BTreeMap::new();
-        let mut summaries = Vec::new();
+        let mut loaded = Vec::new();
         let mut staged_trees = BTreeSet::new();
         while let Some(prepared) = parts.next().await {
-            let (service, (code, staged)) = prepared?;
+            let (service, (compiled, staged)) = prepared?;
             if let Some(staged) = &staged {
                 staged_trees.insert(staged.digest);
                 for warning in &staged.warnings {
                     tracing::warn!(service = service.name.as_str(), "{warning}");
                 }
             }
-            let (revision, summary) = self.revision(app, options, service, code, staged)?;
+            loaded.push((service, compiled, staged));
+        }
+        loaded.sort_by(|(one, ..), (other, ..)| one.name.cmp(&other.name));
+        // Only with all contracts on the table it is known who answers whose imports.
+        let contracts: Vec<_> = loaded
+            .iter()
+            .map(|(service, compiled, _)| linking::contracts(service, compiled))
+            .collect::<Result<_, _>>()?;
+        let resolution = linking::links(&contracts)?;
+        linking::warn(&resolution.warnings);
+        let mut revisions = BTreeMap::new();
+        let mut summaries = Vec::new();
+        for (service, compiled, staged) in loaded {
+            let (revision, summary) = self.revision(app, options, service, &compiled, staged, &resolution)?;
             progress(Step::Prepared(summary.clone()));
             summaries.push(summary);
             revisions.insert(service.name.clone(), Arc::new(revision));
         }
-        summaries.sort_by(|one, other| one.service.cmp(&other.service));
         // We hold the lock of the state directory, so nobody else stages there.
         if let Err(error) = files::sweep(&self.files, &staged_trees) {
             tracing::warn!(error = %error, "files of earlier revisions could not be removed");
@@ -163,33 +188,50 @@ impl Preparing {
         Ok((revisions, summaries))
     }
 
-    /// What of preparing a service blocks: reading and compiling its component, staging its files.
+    /// Where dependencies are fetched to.
+    fn downloads(&self) -> Result<Downloads, Error> {
+        let settings = DownloadSettings {
+            max_bytes: engine::MAX_COMPONENT_BYTES as u64,
+            patience: DOWNLOAD,
+        };
+        Ok(Downloads::open(
+            self.state_dir.join("downloads"),
+            self.client.clone(),
+            self.blocking.clone(),
+            settings,
+        )?)
+    }
+
+    /// What of preparing a service blocks: reading, composing and compiling its component, staging its files.
     fn job(
         &self,
-        dir: &Path,
-        service: &Service,
+        app: Arc<App>,
+        name: ServiceName,
+        fetched: Fetched,
         progress: Progress,
-    ) -> impl FnOnce() -> Result<(Code, Option<Staged>), Error> + Send + 'static {
+    ) -> impl FnOnce() -> Result<(Compiled, Option<Staged>), Error> + Send + 'static {
         let (engines, root) = (self.engines.clone(), self.files.clone());
-        let (dir, service) = (dir.to_owned(), service.clone());
         move || {
-            let bytes = read_component(&service)?;
+            let Some(service) = app.services.get(&name) else {
+                return Err(Error::Interrupted { service: name });
+            };
+            let bytes = composing::component(&app, service, &fetched)?.bytes;
             let compiles = || {
                 progress(Step::Compiles {
                     service: service.name.clone(),
                     bytes: bytes.len(),
                 });
             };
-            let code = engines.load(&bytes, &compiles).map_err(|source| Error::Compile {
+            let compiled = engines.load(&bytes, &compiles).map_err(|source| Error::Compile {
                 service: service.name.clone(),
                 path: service.source.clone(),
                 source,
             })?;
-            let staged = files::stage(&dir, &service, &root).map_err(|source| Error::Files {
+            let staged = files::stage(&app.dir, service, &root).map_err(|source| Error::Files {
                 service: service.name.clone(),
                 source,
             })?;
-            Ok((code, staged))
+            Ok((compiled, staged))
         }
     }
 
@@ -198,12 +240,13 @@ impl Preparing {
         app: &App,
         options: &Options,
         service: &Service,
-        code: Code,
+        compiled: &Compiled,
         staged: Option<Staged>,
+        resolution: &Resolution,
     ) -> Result<(Revision, ServiceSummary), Error> {
         let config = &options.runtime_config;
         let limits = limits(config);
-        let mut identity = Identity::of(&code.digest(), self.key);
+        let mut identity = Identity::of(&compiled.digest(), self.key);
         identity.add("limits", format!("{limits:?}").as_bytes());
 
         let values = self
@@ -229,17 +272,34 @@ impl Preparing {
         let hosts = self.allowed_hosts(service, &mut identity)?;
         let (key_value, sqlite, data) = self.data(app, config, service, &mut identity)?;
 
+        let foreign = linking::foreign(
+            app.name.as_str(),
+            service,
+            resolution,
+            &self.metrics,
+            &self.tracer,
+            &mut identity,
+        );
+        let code = self
+            .engines
+            .link(compiled, foreign)
+            .map_err(|source| Error::Compile {
+                service: service.name.clone(),
+                path: service.source.clone(),
+                source,
+            })?;
+
         let id = identity.finish();
-        let compiled = match code.origin() {
+        let took = match compiled.origin() {
             Origin::Cached => None,
             Origin::Compiled(took) => Some(took),
         };
-        self.metrics.cache_lookup(if compiled.is_some() {
+        self.metrics.cache_lookup(if took.is_some() {
             CacheLookup::Miss
         } else {
             CacheLookup::Hit
         });
-        if let Some(took) = compiled {
+        if let Some(took) = took {
             self.metrics.compiled(took);
         }
         let metrics = self
@@ -253,6 +313,7 @@ impl Preparing {
             sqlite,
             outbound_http: Arc::new(OutboundHttp::new(hosts, config.block_networks.clone())),
             http_client: self.client.clone(),
+            clock: None,
         };
         let reuse = Reuse::default_for(&code);
         let program = Program::new(
@@ -269,8 +330,14 @@ impl Preparing {
         let summary = ServiceSummary {
             service: service.name.clone(),
             revision: id,
-            compiled,
+            compiled: took,
             data,
+            links: resolution
+                .links
+                .iter()
+                .filter(|link| link.caller == service.name)
+                .cloned()
+                .collect(),
         };
         Ok((Revision::new(service.name.clone(), id, program, metrics), summary))
     }
@@ -389,30 +456,6 @@ impl Preparing {
     }
 }
 
-fn read_component(service: &Service) -> Result<Vec<u8>, Error> {
-    let read = || {
-        let metadata = std::fs::metadata(&service.source)?;
-        if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
-        }
-        if metadata.len() > engine::MAX_COMPONENT_BYTES as u64 {
-            let text = format!(
-                "it has {} bytes, more than the {} that are taken",
-                metadata.len(),
-                engine::MAX_COMPONENT_BYTES
-            );
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
-        }
-        std::fs::read(&service.source)
-    };
-    read().map_err(|source| Error::ReadComponent {
-        service: service.name.clone(),
-        path: service.source.clone(),
-        buildable: service.build.is_some(),
-        source,
-    })
-}
-
 fn unresolved(service: &Service, source: UnresolvedVariable) -> Error {
     Error::Unresolved {
         service: service.name.clone(),
@@ -461,7 +504,7 @@ fn limits(config: &RuntimeConfig) -> Limits {
     limits
 }
 
-fn engine_settings(config: &RuntimeConfig) -> engine::Settings {
+pub(super) fn engine_settings(config: &RuntimeConfig) -> engine::Settings {
     let limits = limits(config);
     let default = engine::Settings::default();
     engine::Settings {
@@ -471,7 +514,7 @@ fn engine_settings(config: &RuntimeConfig) -> engine::Settings {
     }
 }
 
-fn http_client(config: &RuntimeConfig, tasks: &Tasks) -> Result<PooledClient, Error> {
+pub(super) fn http_client(config: &RuntimeConfig, tasks: &Tasks) -> Result<PooledClient, Error> {
     let mut settings = http_client::Settings {
         blocked: config.block_networks.clone(),
         ..Default::default()

@@ -12,7 +12,7 @@ use super::{Error, Options};
 use crate::manifest::App;
 
 /// Its name beside the manifest.
-const NAME: &str = ".midplane";
+pub(super) const NAME: &str = ".midplane";
 
 /// An open, locked state directory.
 #[derive(Debug)]

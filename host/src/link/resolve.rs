@@ -85,6 +85,10 @@ pub fn resolve(services: &[ServiceContracts]) -> Resolution {
         for wanted in &caller.imports {
             let explicit = explicit(caller, &wanted.interface);
             used.extend(explicit.map(|(key, _)| key));
+            if wanted.functions.is_empty() && wanted.items.is_empty() {
+                // Types that another interface uses: there is nothing to call, and they are compared where they are used.
+                continue;
+            }
             match link(services, caller, wanted, explicit.map(|(_, link)| link)) {
                 Ok(link) => {
                     let functions = warnings(wanted);

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 
 use super::Revision;
 use super::router::Router;
+use crate::engine::{Callee, Callees};
 use crate::manifest::StaticResponse;
 use crate::model::{AppName, ServiceName};
 
@@ -66,6 +67,13 @@ impl Generation {
     /// All revisions.
     pub fn revisions(&self) -> impl Iterator<Item = &Arc<Revision>> {
         self.services.values()
+    }
+}
+
+impl Callees for Generation {
+    fn callee(&self, service: &ServiceName) -> Option<Arc<dyn Callee>> {
+        let revision: Arc<dyn Callee> = self.services.get(service)?.clone();
+        Some(revision)
     }
 }
 

@@ -4,12 +4,12 @@
 //! each for at most its `queue_timeout`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use futures::future::{BoxFuture, FutureExt};
+use tokio::time::Instant;
 
-use crate::engine::Program;
+use crate::engine::{Callee, NoPlace, Place, Places, Program};
 use crate::model::{Limits, RevisionId, ServiceName};
 use crate::telemetry::metrics::{InFlight, RevisionMetrics};
 
@@ -18,26 +18,8 @@ pub struct Revision {
     service: ServiceName,
     id: RevisionId,
     program: Arc<Program>,
-    permits: Semaphore,
-    waiting: AtomicU32,
+    places: Places,
     metrics: Arc<RevisionMetrics>,
-}
-
-/// Why a request gets no lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum LeaseError {
-    /// As many requests wait as may.
-    #[error("{waiting} requests are waiting for the service already")]
-    QueueFull {
-        /// How many.
-        waiting: u32,
-    },
-    /// None of the running requests ended in time.
-    #[error("no request of the service ended within {waited:?}")]
-    TooLong {
-        /// How long the request waited.
-        waited: Duration,
-    },
 }
 
 impl Revision {
@@ -48,13 +30,13 @@ impl Revision {
         program: Program,
         metrics: Arc<RevisionMetrics>,
     ) -> Self {
-        let permits = Semaphore::new(program.limits().concurrency.get() as usize);
+        let limits = program.limits();
+        let places = Places::new(limits.concurrency, limits.queue, limits.queue_timeout);
         Self {
             service,
             id,
             program: Arc::new(program),
-            permits,
-            waiting: AtomicU32::new(0),
+            places,
             metrics,
         }
     }
@@ -85,43 +67,41 @@ impl Revision {
     }
 
     /// A lease, as soon as there is room for one more request.
-    pub async fn lease(self: &Arc<Self>) -> Result<Lease, LeaseError> {
-        if let Ok(permit) = self.permits.try_acquire() {
-            permit.forget();
-            return Ok(Lease::new(self.clone()));
-        }
-        let limits = self.limits();
-        let _place = Place::take(&self.waiting, limits.queue)?;
-        match tokio::time::timeout(limits.queue_timeout, self.permits.acquire()).await {
-            Ok(Ok(permit)) => {
-                permit.forget();
-                Ok(Lease::new(self.clone()))
-            }
-            // The semaphore is never closed; were it, nothing could be leased any more either.
-            Ok(Err(_)) | Err(_) => Err(LeaseError::TooLong {
-                waited: limits.queue_timeout,
-            }),
-        }
+    pub async fn lease(self: &Arc<Self>) -> Result<Lease, NoPlace> {
+        self.places.take(None).await?;
+        Ok(Lease::new(self.clone()))
     }
 }
 
-/// A place in the queue.
-struct Place<'a>(&'a AtomicU32);
+impl Callee for Revision {
+    fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
 
-impl<'a> Place<'a> {
-    fn take(waiting: &'a AtomicU32, queue: u32) -> Result<Self, LeaseError> {
-        waiting
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |waiting| {
-                (waiting < queue).then_some(waiting + 1)
-            })
-            .map(|_| Self(waiting))
-            .map_err(|waiting| LeaseError::QueueFull { waiting })
+    fn try_enter(self: Arc<Self>) -> Option<Box<dyn Place>> {
+        if self.places.try_take() {
+            Some(Box::new(Lease::new(self)))
+        } else {
+            None
+        }
+    }
+
+    fn enter(self: Arc<Self>, deadline: Instant) -> BoxFuture<'static, Result<Box<dyn Place>, NoPlace>> {
+        async move {
+            self.places.take(Some(deadline)).await?;
+            let place: Box<dyn Place> = Box::new(Lease::new(self));
+            Ok(place)
+        }
+        .boxed()
     }
 }
 
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+/// A call of a contract holds a lease too, and is none of the requests that are counted by status.
+impl Place for Lease {
+    fn leave(mut self: Box<Self>) {
+        if let Some(in_flight) = self.in_flight.take() {
+            in_flight.call_ended();
+        }
     }
 }
 
@@ -132,7 +112,7 @@ pub struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.revision.permits.add_permits(1);
+        self.revision.places.give_back();
     }
 }
 
@@ -166,24 +146,5 @@ impl Lease {
         if let Some(in_flight) = self.in_flight.take() {
             in_flight.finish(status, duration);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_queue_takes_no_more_than_its_bound() {
-        let waiting = AtomicU32::new(0);
-        let first = Place::take(&waiting, 2);
-        let second = Place::take(&waiting, 2);
-        assert!(first.is_ok() && second.is_ok());
-        assert!(matches!(
-            Place::take(&waiting, 2),
-            Err(LeaseError::QueueFull { waiting: 2 })
-        ));
-        drop(first);
-        assert!(Place::take(&waiting, 2).is_ok());
     }
 }

@@ -110,7 +110,7 @@ fn wit() -> String {
 
 fn part(calls: &[&str], inherit: Inherit) -> Part {
     Part {
-        name: PartName::Package {
+        name: DependencyName::Package {
             package: "test:probe".into(),
             version: None,
         },

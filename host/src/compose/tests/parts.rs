@@ -50,18 +50,18 @@ fn provider(name: &str, first: u32) -> Vec<u8> {
     )
 }
 
-fn interface_name(name: &str) -> PartName {
-    PartName::Interface(InterfaceName::parse(name).unwrap())
+fn interface_name(name: &str) -> DependencyName {
+    DependencyName::Interface(InterfaceName::parse(name).unwrap())
 }
 
-fn package(package: &str, version: &str) -> PartName {
-    PartName::Package {
+fn package(package: &str, version: &str) -> DependencyName {
+    DependencyName::Package {
         package: package.into(),
         version: Some(Version::parse(version).unwrap()),
     }
 }
 
-fn part(name: PartName, bytes: Vec<u8>) -> Part {
+fn part(name: DependencyName, bytes: Vec<u8>) -> Part {
     Part {
         name,
         bytes,
@@ -146,7 +146,7 @@ async fn a_plain_name_is_served() {
     );
     let parts = [Part {
         export: Some("cost".into()),
-        ..part(PartName::Plain("price".into()), dependency)
+        ..part(DependencyName::Plain("price".into()), dependency)
     }];
     let composed = compose(&main, &parts, &nothing_kept).unwrap();
     assert_eq!(interface(&composed.bytes).0, [""; 0]);

@@ -304,7 +304,7 @@ fn no_exporter(
             hint.push_str(&format!("{}. ", exporters(namesakes)));
         }
         hint.push_str(&format!(
-            "Export it from a service of this app, or declare the component that does: {}",
+            "Export it from a service of this app, or declare the component that does:{}",
             dependency(caller, import)
         ));
     }

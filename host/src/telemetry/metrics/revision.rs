@@ -190,6 +190,11 @@ impl InFlight {
         self.metrics.duration.observe(duration);
     }
 
+    /// It was a call of a contract, which has ended; calls are counted by link.
+    pub fn call_ended(mut self) {
+        self.ended = true;
+    }
+
     /// The figures of the revision that serves the request.
     #[must_use]
     pub fn revision(&self) -> &Arc<RevisionMetrics> {
