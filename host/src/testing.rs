@@ -10,7 +10,7 @@
 //! use midplane::testing::{Clock, Error, Service, value};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
-//! async fn an_order_names_the_price_that_the_catalog_says() -> Result<(), Error> {
+//! async fn a_customer_without_orders_has_an_empty_list() -> Result<(), Error> {
 //!     let clock = Clock::at_unix(1_800_000_000);
 //!     let orders = Service::builder("../components/target/wasm32-wasip2/release/orders.wasm")
 //!         .name("orders")

@@ -12,7 +12,7 @@ mod upstream;
 
 use std::time::Duration;
 
-pub use build::{fixture, fixtures_folder};
+pub use build::{component, fixture, fixtures_folder};
 pub use client::{Answer, Connection, Protocol, empty, full, raw, streamed};
 pub use host::{Builder, Finished, TestHost, program};
 pub use log::Line;

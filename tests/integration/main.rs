@@ -7,11 +7,13 @@ mod capability;
 mod cli;
 mod harness;
 mod http;
+mod link;
 mod logging;
 mod readme;
 mod services;
 mod shop;
 mod shutdown;
+mod testing;
 
 use std::fs;
 use std::path::Path;

@@ -5,8 +5,9 @@
 //! state and calls nothing, except to give back the handles that it was passed (`deny/module.rs`).
 //!
 //! Invariant: it imports interfaces for their types only, and never one that is being denied: if the types of a denied
-//! interface could only come from the host, there is no denial and no composition.
+//! interface could only come from the host, there is no denial and no composition. *Bounds*: the constants of a denial.
 
+mod handle;
 mod module;
 mod value;
 

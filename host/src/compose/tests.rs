@@ -1,5 +1,6 @@
 //! Compositions of small components, run in Wasmtime with hosts that know what reached them.
 
+mod answers;
 mod denial;
 mod fusion;
 mod parts;

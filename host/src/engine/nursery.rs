@@ -47,7 +47,8 @@ impl Nursery {
         let _closing = Closing(self);
         let mut guest = pin!(guest);
         let mut answer = None;
-        let mut calls = FuturesUnordered::new();
+        // Most requests make no such call, and pay for none.
+        let mut calls: Option<FuturesUnordered<BoxFuture<'static, ()>>> = None;
         poll_fn(|cx| {
             for _ in 0..MAX_ROUNDS {
                 if answer.is_none()
@@ -55,16 +56,25 @@ impl Nursery {
                 {
                     answer = Some(ended?);
                 }
-                calls.extend(std::mem::take(&mut self.arrived.lock().calls));
+                let arrived = std::mem::take(&mut self.arrived.lock().calls);
+                if !arrived.is_empty() {
+                    calls.get_or_insert_default().extend(arrived);
+                }
+                let Some(calls) = &mut calls else {
+                    return answer
+                        .take()
+                        .map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer)));
+                };
                 let mut ended = false;
                 while let Poll::Ready(Some(())) = calls.poll_next_unpin(cx) {
                     ended = true;
                 }
                 // A callee may have left calls of its own, and a call that ended may let the guest go on.
-                let more = ended || !self.arrived.lock().calls.is_empty();
-                if !more {
+                if !ended && self.arrived.lock().calls.is_empty() {
                     return match calls.is_empty() {
-                        true => answer.take().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
+                        true => answer
+                            .take()
+                            .map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
                         false => Poll::Pending,
                     };
                 }

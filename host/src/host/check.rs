@@ -283,3 +283,6 @@ fn reach(app: &App, graph: &Graph, findings: &mut Vec<Finding>) {
 fn finding_of(service: Option<&ServiceName>, error: &Error) -> Finding {
     Finding::error(service, error, error.hint())
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::{Error, linking};
 use crate::adapter::download::Downloads;
-use crate::compose::{self, Part, Satisfied};
+use crate::compose::{self, Denied, Part, Satisfied};
 use crate::engine;
 use crate::manifest::{App, Dependency, DependencySource, Service};
 use crate::model::{DependencyName, Digest, InterfaceName};
@@ -20,6 +20,8 @@ pub struct Composed {
     pub bytes: Vec<u8>,
     /// The imports that dependencies satisfy.
     pub satisfied: Vec<Satisfied>,
+    /// What dependencies import and do not inherit: it answers as if nothing were granted.
+    pub denied: Vec<Denied>,
     /// The dependencies that links outrank.
     pub outranked: Vec<DependencyName>,
 }
@@ -66,12 +68,11 @@ pub fn component(app: &App, service: &Service, fetched: &Fetched) -> Result<Comp
         service: service.name.clone(),
         source,
     })?;
-    let (satisfied, outranked) = (composition.satisfied, composition.unused);
-    let bytes = composition.bytes.into_owned();
     Ok(Composed {
-        bytes,
-        satisfied,
-        outranked,
+        satisfied: composition.satisfied,
+        denied: composition.denied,
+        outranked: composition.unused,
+        bytes: composition.bytes.into_owned(),
     })
 }
 

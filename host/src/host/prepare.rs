@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt};
 
 use super::runtime_config::{KeyValueBackend, RuntimeConfig, SqliteBackend};
-use super::composing::{self, Fetched};
+use super::composing::{self, Composed, Fetched};
 use super::linking;
 use super::{Error, Options, StateDir};
 use crate::adapter::blocking::{Blocking, BlockingSettings};
@@ -215,7 +215,15 @@ impl Preparing {
             let Some(service) = app.services.get(&name) else {
                 return Err(Error::Interrupted { service: name });
             };
-            let bytes = composing::component(&app, service, &fetched)?.bytes;
+            let Composed { bytes, denied, .. } = composing::component(&app, service, &fetched)?;
+            for denied in denied {
+                tracing::debug!(
+                    service = name.as_str(),
+                    "dependency `{}` does not inherit `{}`",
+                    denied.part,
+                    denied.import
+                );
+            }
             let compiles = || {
                 progress(Step::Compiles {
                     service: service.name.clone(),

@@ -1,9 +1,10 @@
 //! Builds the guests and the host binary, once per test run.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The folder of the fixtures' sources.
 pub fn fixtures_folder() -> PathBuf {
@@ -28,6 +29,34 @@ pub fn fixture(name: &str) -> PathBuf {
         file.display()
     );
     file
+}
+
+/// The component of one of the shop's services, built as its manifest says.
+pub fn component(name: &str) -> PathBuf {
+    static BUILT: Mutex<BTreeMap<String, Result<(), String>>> = Mutex::new(BTreeMap::new());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../components");
+    let target = folder.join("target");
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let outcome = built.entry(name.to_owned()).or_insert_with(|| {
+        let mut build = cargo(&folder, &target);
+        build.args([
+            "build",
+            "--release",
+            "--locked",
+            "--target",
+            "wasm32-wasip2",
+            "--package",
+            name,
+        ]);
+        run(build, "the component does not build")
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+    target
+        .join("wasm32-wasip2/release")
+        .join(name)
+        .with_extension("wasm")
 }
 
 /// The host binary of the profile that this test was built with.

@@ -1,9 +1,7 @@
 //! The core module of a denial.
 //!
-//! Each function gives back the handles that it was passed, as far as they are among its flat parameters, and returns the
-//! address of its constant answer. (A handle within a list, or of more than 16 flat parameters, is not given back: an owned one
-//! stays with the denial until the instance ends, a borrowed one makes the call trap.) Nothing reads the other arguments, so
-//! that all of them are put at the same place in memory.
+//! Each function gives back the handles that it was passed (`deny/handle.rs`) and returns its constant answer, or the address of
+//! it. Nothing reads the other arguments, so that all of them are put at the same place in memory.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,15 +10,16 @@ use wasm_encoder::{
     FunctionSection, Ieee32, Ieee64, ImportSection, InstructionSink, MemorySection, MemoryType, Module,
     TypeSection, ValType,
 };
-use wit_parser::abi::{AbiVariant, FlatTypes, WasmSignature, WasmType};
+use wit_parser::abi::{AbiVariant, WasmSignature, WasmType};
 use wit_parser::{
-    InterfaceId, LiftLowerAbi, ManglingAndAbi, Resolve, ResourceIntrinsic, Type, TypeDefKind, TypeId,
-    WasmExport, WasmExportKind, WasmImport, WorldKey,
+    InterfaceId, LiftLowerAbi, ManglingAndAbi, Resolve, ResourceIntrinsic, Type, TypeId, WasmExport,
+    WasmExportKind, WasmImport, WorldKey,
 };
 
 use super::super::capability::Needs;
-use super::value::{BASE, Constants, Manner, handle};
-use super::{DeniedInterface, DenyError, Target, kind, owner};
+use super::handle::{self, Passed};
+use super::value::{BASE, Constants, Manner};
+use super::{DeniedInterface, DenyError, Target, owner};
 
 /// Also for an `async func`: one that never waits may be lifted as if it were none.
 const ABI: ManglingAndAbi = ManglingAndAbi::Legacy(LiftLowerAbi::Sync);
@@ -67,20 +66,9 @@ struct Builder<'a> {
 struct Plan {
     export: String,
     signature: WasmSignature,
-    drops: Vec<Drop>,
+    /// The handles to give back, and the function that takes each.
+    passed: Vec<(Passed, u32)>,
     answer: Answer,
-}
-
-/// A handle to give back.
-struct Drop {
-    /// The parameter that has it.
-    local: u32,
-    /// Whether that parameter is wider than a handle.
-    is_wide: bool,
-    /// Parameters that have to have a value for there to be a handle: the cases of the variants around it.
-    guards: Vec<(u32, i32)>,
-    /// The function that takes it.
-    intrinsic: u32,
 }
 
 enum Answer {
@@ -100,12 +88,17 @@ impl Builder<'_> {
         target: &Target,
     ) -> Result<Plan, DenyError> {
         let signature = self.resolve.wasm_signature(AbiVariant::GuestExport, function);
-        let mut drops = Vec::new();
+        let mut passed = Vec::new();
         if !signature.indirect_params {
-            let mut local = 0;
-            for param in &function.params {
-                self.drops(&param.ty, local, &signature, &mut Vec::new(), &mut drops)?;
-                local += self.width(&param.ty);
+            for handle in handle::passed(self.resolve, function.params.iter().map(|param| &param.ty)) {
+                let intrinsic = match (self.is_own(handle.resource), handle.is_owned) {
+                    (false, _) => ResourceIntrinsic::ImportedDrop,
+                    (true, true) => ResourceIntrinsic::ExportedDrop,
+                    // What a resource's owner gets for a borrowed handle is no handle.
+                    (true, false) => continue,
+                };
+                let take = self.intrinsic(handle.resource, intrinsic)?;
+                passed.push((handle, take));
             }
         }
         let answer = match &function.result {
@@ -120,7 +113,7 @@ impl Builder<'_> {
         Ok(Plan {
             export: self.resolve.wasm_export_name(ABI, export),
             signature,
-            drops,
+            passed,
             answer,
         })
     }
@@ -131,7 +124,7 @@ impl Builder<'_> {
         signature: &WasmSignature,
         target: &Target,
     ) -> Result<Answer, DenyError> {
-        if let Some((resource, true)) = handle(self.resolve, result)
+        if let Some((resource, true)) = handle::of(self.resolve, result)
             && self.is_own(resource)
         {
             let new = self.intrinsic(resource, ResourceIntrinsic::ExportedNew)?;
@@ -157,88 +150,6 @@ impl Builder<'_> {
             Some(_) if signature.results.is_empty() => Answer::Nothing,
             Some(address) => Answer::Scalar(self.constants.scalar(address, self.constants.size(result))),
         })
-    }
-
-    /// Finds the handles in a parameter of type `ty` whose flat values begin at `local`.
-    fn drops(
-        &mut self,
-        ty: &Type,
-        local: u32,
-        signature: &WasmSignature,
-        guards: &mut Vec<(u32, i32)>,
-        drops: &mut Vec<Drop>,
-    ) -> Result<(), DenyError> {
-        let resolve = self.resolve;
-        if let Some((resource, is_owned)) = handle(resolve, ty) {
-            let is_own = self.is_own(resource);
-            if is_own && !is_owned {
-                // What a resource's owner gets for a borrowed handle is no handle.
-                return Ok(());
-            }
-            let kind = if is_own {
-                ResourceIntrinsic::ExportedDrop
-            } else {
-                ResourceIntrinsic::ImportedDrop
-            };
-            let intrinsic = self.intrinsic(resource, kind)?;
-            let is_wide = signature
-                .params
-                .get(local as usize)
-                .is_some_and(|ty| value_type(*ty) == ValType::I64);
-            drops.push(Drop {
-                local,
-                is_wide,
-                guards: guards.clone(),
-                intrinsic,
-            });
-            return Ok(());
-        }
-        let Type::Id(id) = ty else { return Ok(()) };
-        let cases: Vec<Option<&Type>> = match kind(resolve, *id) {
-            TypeDefKind::Type(ty) => return self.drops(ty, local, signature, guards, drops),
-            TypeDefKind::Record(record) => {
-                let types = record.fields.iter().map(|field| &field.ty);
-                return self.drops_of_fields(types, local, signature, guards, drops);
-            }
-            TypeDefKind::Tuple(tuple) => {
-                return self.drops_of_fields(tuple.types.iter(), local, signature, guards, drops);
-            }
-            TypeDefKind::Option(ty) => vec![None, Some(ty)],
-            TypeDefKind::Result(result) => vec![result.ok.as_ref(), result.err.as_ref()],
-            TypeDefKind::Variant(variant) => variant.cases.iter().map(|case| case.ty.as_ref()).collect(),
-            _ => return Ok(()),
-        };
-        for (case, payload) in (0_i32..).zip(cases) {
-            if let Some(payload) = payload {
-                guards.push((local, case));
-                self.drops(payload, local + 1, signature, guards, drops)?;
-                guards.pop();
-            }
-        }
-        Ok(())
-    }
-
-    fn drops_of_fields<'t>(
-        &mut self,
-        types: impl IntoIterator<Item = &'t Type>,
-        mut local: u32,
-        signature: &WasmSignature,
-        guards: &mut Vec<(u32, i32)>,
-        drops: &mut Vec<Drop>,
-    ) -> Result<(), DenyError> {
-        for ty in types {
-            self.drops(ty, local, signature, guards, drops)?;
-            local += self.width(ty);
-        }
-        Ok(())
-    }
-
-    /// How many flat values a parameter of type `ty` is. At most 16, since it is not passed in memory.
-    fn width(&self, ty: &Type) -> u32 {
-        let mut storage = [WasmType::I32; Resolve::MAX_FLAT_PARAMS];
-        let mut flat = FlatTypes::new(&mut storage);
-        self.resolve.push_flat(ty, &mut flat);
-        u32::try_from(flat.to_vec().len()).unwrap_or(u32::MAX)
     }
 
     fn is_own(&self, resource: TypeId) -> bool {
@@ -332,8 +243,10 @@ impl Plan {
     fn body(&self) -> Function {
         let mut function = Function::new([]);
         let mut code = function.instructions();
-        for drop in &self.drops {
-            drop.emit(&mut code);
+        for (handle, take) in &self.passed {
+            let param = self.signature.params.get(handle.local as usize);
+            let is_wide = param.is_some_and(|ty| value_type(*ty) == ValType::I64);
+            handle.give_to(*take, is_wide, &mut code);
         }
         match self.answer {
             Answer::Nothing => {}
@@ -363,25 +276,6 @@ impl Plan {
                 ValType::F64 => code.f64_const(Ieee64::new(u64::from(high) << 32 | u64::from(low))),
                 _ => code.i32_const(low.cast_signed()),
             };
-        }
-    }
-}
-
-impl Drop {
-    fn emit(&self, code: &mut InstructionSink<'_>) {
-        for (local, case) in &self.guards {
-            code.local_get(*local)
-                .i32_const(*case)
-                .i32_eq()
-                .if_(BlockType::Empty);
-        }
-        code.local_get(self.local);
-        if self.is_wide {
-            code.i32_wrap_i64();
-        }
-        code.call(self.intrinsic);
-        for _ in &self.guards {
-            code.end();
         }
     }
 }

@@ -6,7 +6,7 @@
 //! cannot be made; a function that has to give one traps, except that a function which returns a new resource of its own
 //! interface (a constructor) gives one that can do nothing.
 
-use wit_parser::{Handle, Int, Resolve, SizeAlign, Type, TypeDefKind, TypeId, Variant};
+use wit_parser::{Int, Resolve, SizeAlign, Type, TypeDefKind, Variant};
 
 use super::kind;
 
@@ -29,6 +29,10 @@ const CASES: [&str; 12] = [
 
 /// Elements of a list of fixed length that are written out.
 const MAX_FIXED_ELEMENTS: u32 = 1024;
+
+/// The size of one value, and of all values, in bytes. What is larger is not made.
+const MAX_VALUE_BYTES: usize = 64 * 1024;
+const MAX_BYTES: usize = 1024 * 1024;
 
 /// How deep types may be within each other.
 const MAX_DEPTH: u32 = 100;
@@ -76,6 +80,9 @@ impl<'a> Constants<'a> {
     /// Writes the denial of a function that returns `ty` and gives its address, or nothing if there is no such value.
     pub(super) fn write(&mut self, ty: &Type, manner: Manner, text: &str) -> Option<usize> {
         let before = self.bytes.len();
+        if self.size(ty) > MAX_VALUE_BYTES || before > MAX_BYTES {
+            return None;
+        }
         let style = Style {
             manner,
             text,
@@ -252,26 +259,6 @@ fn order<'n>(names: impl Iterator<Item = &'n str>, in_error: bool) -> Vec<usize>
     cases.into_iter().map(|(_, index)| index).collect()
 }
 
-/// The resource that a handle is of, and whether the handle owns it.
-pub(super) fn handle(resolve: &Resolve, ty: &Type) -> Option<(TypeId, bool)> {
-    let (mut id, mut owned) = match ty {
-        Type::Id(id) => (*id, true),
-        _ => return None,
-    };
-    let mut found = false;
-    loop {
-        match kind(resolve, id) {
-            TypeDefKind::Type(Type::Id(other)) => id = *other,
-            TypeDefKind::Handle(Handle::Own(resource)) if !found => (id, found) = (*resource, true),
-            TypeDefKind::Handle(Handle::Borrow(resource)) if !found => {
-                (id, owned, found) = (*resource, false, true);
-            }
-            TypeDefKind::Resource if found => return Some((id, owned)),
-            _ => return None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,5 +271,25 @@ mod tests {
         let names = ["DNS-timeout", "internal-error", "HTTP-request-denied"];
         assert_eq!(order(names.into_iter(), true), [2, 1, 0]);
         assert!(order([].into_iter(), true).is_empty());
+    }
+
+    #[test]
+    fn a_value_that_is_too_large_is_not_made() {
+        let mut resolve = Resolve::default();
+        let types = [1000, 70_000, u32::MAX].map(|length| {
+            Type::Id(resolve.types.alloc(wit_parser::TypeDef {
+                name: None,
+                kind: TypeDefKind::FixedLengthList(Type::U64, length),
+                owner: wit_parser::TypeOwner::None,
+                docs: Default::default(),
+                stability: Default::default(),
+                span: Default::default(),
+                external_id: None,
+            }))
+        });
+        let mut constants = Constants::new(&resolve);
+        let written = types.map(|ty| constants.write(&ty, Manner::Absent, ""));
+        assert_eq!(written, [Some(BASE), None, None]);
+        assert_eq!(constants.finish().len(), 8000);
     }
 }

@@ -310,3 +310,9 @@ fn garbage_is_refused_without_a_panic() {
         let _ = compose(&main, &[part(interface_name(PRODUCTS), bad)], &nothing_kept);
     }
 }
+
+#[test]
+fn a_belief_of_a_library_that_does_not_hold_is_an_error() {
+    let error = guarded(|| -> Result<(), ComposeError> { panic!("expected {}", "a resource") }).unwrap_err();
+    assert!(matches!(error, ComposeError::Unsupported { reason } if reason == "expected a resource"));
+}

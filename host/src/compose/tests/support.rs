@@ -76,8 +76,13 @@ pub(super) fn prober(wit: &str, calls: &[&str]) -> Vec<u8> {
         let import = import(&resolve, key, function, abi, &mut imports);
         let signature = resolve.wasm_signature(abi.import_variant(), function);
         let mut arguments = String::new();
-        for param in &function.params {
-            argument(&resolve, &param.ty, &mut imports, &mut arguments);
+        if signature.indirect_params {
+            // Zeros, up to where the allocator begins.
+            arguments.push_str("(i32.const 2048)");
+        } else {
+            for param in &function.params {
+                argument(&resolve, &param.ty, &mut imports, &mut arguments);
+            }
         }
         if signature.retptr {
             arguments.push_str("(i32.const 1024)");
