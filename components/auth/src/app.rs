@@ -38,6 +38,19 @@ thread_local! {
     static PREPARED: Cell<Option<Policy>> = const { Cell::new(None) };
 }
 
+/// Opens the store alone, which is all that checking a token needs. Makes the tables and no admin: in a static
+/// composition the variables are those of whoever calls.
+///
+/// # Errors
+/// If the database fails.
+pub(crate) async fn store() -> Result<SqlStore<Connection>, OpenError> {
+    let connection = database::open().await?;
+    if PREPARED.get().is_none() {
+        schema::migrate(&connection).await?;
+    }
+    Ok(SqlStore(connection))
+}
+
 /// Opens the service; the first time it makes the tables and the admin.
 ///
 /// # Errors

@@ -25,7 +25,7 @@ thread_local! {
 
 #[expect(unsafe_code, unreachable_pub, reason = "generated from the contract")]
 mod bindings {
-    wit_bindgen::generate!({
+    spin_sdk::wit_bindgen::generate!({
         path: "../../wit/shop-auth",
         inline: "
             package shop:auth-provider;
@@ -34,6 +34,7 @@ mod bindings {
             }
         ",
         world: "shop:auth-provider/provider",
+        runtime_path: "spin_sdk::wit_bindgen::rt",
         generate_all,
     });
 
@@ -51,11 +52,11 @@ impl Guest for Contract {
         if let Some(verified) = KEPT.with_borrow(|kept| verify_kept(&token, kept.as_ref(), now)) {
             return answer(verified.map_err(AuthError::from));
         }
-        let service = app::open().await.map_err(|error| {
+        let store = app::store().await.map_err(|error| {
             http::log(&error);
             Error::Unavailable("the service cannot start; its log says why".to_owned())
         })?;
-        let verified = match service.store.keys().await {
+        let verified = match store.keys().await {
             Ok(keys) => {
                 let verified = jwt::verify(&token, |kid| keys.public(kid), now);
                 KEPT.set(Some((now, keys)));

@@ -1,5 +1,5 @@
-//! The component's entries for other services: `shop:catalog/products@1.0.0` and
-//! `shop:catalog/inventory@1.0.0`.
+//! The component's entries for other services: `shop:catalog/products@1.1.0` and
+//! `shop:catalog/inventory@1.1.0`.
 //!
 //! The same use cases as over HTTP, without its tokens: who may call is the host's decision.
 
@@ -18,17 +18,18 @@ mod bindings {
         reason = "generated from WIT"
     )]
 
-    wit_bindgen::generate!({
+    spin_sdk::wit_bindgen::generate!({
         inline: "
             package shop:catalog-provider;
 
             world provider {
-                export shop:catalog/products@1.0.0;
-                export shop:catalog/inventory@1.0.0;
+                export shop:catalog/products@1.1.0;
+                export shop:catalog/inventory@1.1.0;
             }
         ",
         path: "../../wit/shop-catalog",
         world: "shop:catalog-provider/provider",
+        runtime_path: "spin_sdk::wit_bindgen::rt",
         generate_all,
     });
 
@@ -115,6 +116,14 @@ impl inventory::Guest for Provider {
         let id = parse_id(&reservation_id)?;
         let released = service().catalog().release(&id).await;
         released
+            .map(answered)
+            .map_err(|error| refused(error, &reservation_id))
+    }
+
+    async fn cancel(reservation_id: String) -> Result<inventory::Reservation, inventory::Error> {
+        let id = parse_id(&reservation_id)?;
+        let cancelled = service().catalog().cancel(&id).await;
+        cancelled
             .map(answered)
             .map_err(|error| refused(error, &reservation_id))
     }

@@ -62,7 +62,8 @@ fn failure(error: Error) -> StoreError {
 /// The interface has no error of its own for what SQLite calls busy and full; its text says so.
 pub(crate) fn classify(text: String) -> StoreError {
     let lower = text.to_ascii_lowercase();
-    if lower.contains("locked") || lower.contains("busy") {
+    let busy = ["locked", "busy", "connections to this database are in use"];
+    if busy.iter().any(|sign| lower.contains(sign)) {
         StoreError::Busy(text)
     } else if lower.contains("disk is full") || lower.contains("sqlite_full") {
         StoreError::Full(text)
@@ -184,6 +185,8 @@ mod tests {
             classify("SQLITE_BUSY: try again".to_owned()),
             StoreError::Busy(_)
         ));
+        let full_house = "all 64 connections to this database are in use: close connections, or try again";
+        assert!(matches!(classify(full_house.to_owned()), StoreError::Busy(_)));
         assert!(matches!(
             classify("database or disk is full".to_owned()),
             StoreError::Full(_)

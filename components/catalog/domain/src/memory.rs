@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::page::{Position, Query};
 use crate::port::{Clock, Ids, Store, StoreError, Unit};
-use crate::product::{Product, ProductId};
+use crate::product::{ON_HAND_MAX, Product, ProductId};
 use crate::reservation::{Reservation, ReservationId, State};
 use crate::text::Sku;
 use crate::time::Timestamp;
@@ -204,6 +204,16 @@ impl Unit for Writing {
             let stock = &mut self.product(line.product)?.stock;
             let below_zero = || StoreError::Failed("stock below zero".to_owned());
             stock.on_hand = stock.on_hand.checked_sub(line.quantity).ok_or_else(below_zero)?;
+        }
+        Ok(())
+    }
+
+    async fn put_back(&mut self, reservation: &Reservation) -> Result<(), StoreError> {
+        for line in reservation.lines.iter() {
+            if let Some(product) = self.draft.products.get_mut(&line.product) {
+                let stock = &mut product.stock;
+                stock.on_hand = stock.on_hand.saturating_add(line.quantity).min(ON_HAND_MAX);
+            }
         }
         Ok(())
     }

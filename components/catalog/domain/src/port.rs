@@ -109,6 +109,12 @@ pub trait Unit {
     /// Takes the lines of a reservation off what is on hand.
     fn take(&mut self, reservation: &Reservation) -> impl Future<Output = Result<(), StoreError>>;
 
+    /// Puts the lines of a reservation back on hand: of products that are still there, and up to
+    /// [`ON_HAND_MAX`] pieces of each.
+    ///
+    /// [`ON_HAND_MAX`]: crate::product::ON_HAND_MAX
+    fn put_back(&mut self, reservation: &Reservation) -> impl Future<Output = Result<(), StoreError>>;
+
     /// Writes down as expired, wholly, every held reservation of any of these products whose time is over.
     fn expire(
         &mut self,

@@ -1,12 +1,13 @@
 //! Reservations: stock promised to a buyer for a while, and the states that a promise goes through.
 //!
 //! ```text
-//!             ┌─ commit ──► committed
-//!    held ────┼─ release ─► released ◄─┐
+//!             ┌─ commit ──► committed ─┐ cancel
+//!    held ────┼─ release ─► released ◄─┤
 //!             └─ time ────► expired ───┘ release
 //! ```
 //!
-//! Only `held` binds stock. `committed` and `released` are final. Time works lazily: a held reservation whose
+//! Only `held` binds stock, `committed` has taken it away, and `released` is final. To cancel is to release what
+//! has not left, and to take back what has. Time works lazily: a held reservation whose
 //! time is over counts as expired wherever it is looked at, and is written down as such once somebody else
 //! gets its stock.
 
@@ -244,6 +245,17 @@ pub enum Step {
     Repeat,
 }
 
+/// What cancelling has to do to a reservation, to leave it released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancel {
+    /// Release it.
+    Release,
+    /// Release it, and put its stock back on hand.
+    TakeBack,
+    /// Nothing: it went there before, and the answer is the same.
+    Repeat,
+}
+
 /// The reservation is in this state, from which the operation leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conflict(pub State);
@@ -304,6 +316,15 @@ impl Reservation {
             State::Held | State::Expired => Ok(Step::Go),
             State::Released => Ok(Step::Repeat),
             state @ State::Committed => Err(Conflict(state)),
+        }
+    }
+
+    /// What cancelling it has to do. To be asked of a reservation looked at now ([`Reservation::at`]).
+    pub fn cancel(&self) -> Cancel {
+        match self.state {
+            State::Held | State::Expired => Cancel::Release,
+            State::Committed => Cancel::TakeBack,
+            State::Released => Cancel::Repeat,
         }
     }
 }

@@ -87,7 +87,13 @@ fn failure(error: sqlite::Error) -> StoreError {
         sqlite::Error::Io(text) => {
             // The interface has no other sign of these.
             let says = |part: &str| text.contains(part);
-            if says("database is locked") || says("database table is locked") || says("SQLITE_BUSY") {
+            let busy = [
+                "database is locked",
+                "database table is locked",
+                "SQLITE_BUSY",
+                "connections to this database are in use",
+            ];
+            if busy.into_iter().any(says) {
                 StoreError::Busy
             } else if says("database or disk is full") || says("SQLITE_FULL") {
                 StoreError::Full

@@ -9,7 +9,7 @@ mod read;
 
 use catalog_domain::page::Query;
 use catalog_domain::port::{Store, StoreError, Unit};
-use catalog_domain::product::{Product, ProductId};
+use catalog_domain::product::{ON_HAND_MAX, Product, ProductId};
 use catalog_domain::reservation::{Reservation, ReservationId, State};
 use catalog_domain::text::Sku;
 use catalog_domain::time::Timestamp;
@@ -197,6 +197,18 @@ impl<P: Pool> Unit for Transaction<P> {
                 WHERE reservation_id = ?1 AND product_id = catalog_products.id
             ) WHERE id IN (SELECT product_id FROM catalog_reservation_lines WHERE reservation_id = ?1)";
         self.run(statement, vec![reservation.id.as_str().into()]).await
+    }
+
+    async fn put_back(&mut self, reservation: &Reservation) -> Result<(), StoreError> {
+        let statement = "UPDATE catalog_products SET on_hand = min(?2, on_hand + (
+                SELECT quantity FROM catalog_reservation_lines
+                WHERE reservation_id = ?1 AND product_id = catalog_products.id
+            )) WHERE id IN (SELECT product_id FROM catalog_reservation_lines WHERE reservation_id = ?1)";
+        self.run(
+            statement,
+            vec![reservation.id.as_str().into(), ON_HAND_MAX.into()],
+        )
+        .await
     }
 
     async fn expire(&mut self, products: &[ProductId], now: Timestamp) -> Result<(), StoreError> {

@@ -192,3 +192,15 @@ fn states_are_named_in_both_directions() {
     }
     assert_eq!(State::parse("Held"), None);
 }
+
+#[test]
+fn whatever_became_of_it_can_be_cancelled() {
+    for (state, step) in [
+        (State::Held, Cancel::Release),
+        (State::Expired, Cancel::Release),
+        (State::Committed, Cancel::TakeBack),
+        (State::Released, Cancel::Repeat),
+    ] {
+        assert_eq!(reservation(state).cancel(), step, "{state:?}");
+    }
+}

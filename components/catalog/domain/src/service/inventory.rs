@@ -1,9 +1,11 @@
-//! Stock that is promised: reserve, commit, release.
+//! Stock that is promised: reserve, commit, release, cancel.
 
 use std::time::Duration;
 
 use crate::port::{Clock, Ids, Store, Unit};
-use crate::reservation::{Conflict, Lines, RETENTION, Reservation, ReservationId, State, Step, Unavailable};
+use crate::reservation::{
+    Cancel, Conflict, Lines, RETENTION, Reservation, ReservationId, State, Step, Unavailable,
+};
 use crate::time::Timestamp;
 
 use super::{Catalog, Error, settle};
@@ -69,6 +71,17 @@ impl<S: Store, C: Clock, I: Ids> Catalog<S, C, I> {
         settle(unit, outcome).await
     }
 
+    /// Takes a reservation back whatever became of it: stock that has left is on hand again.
+    ///
+    /// # Errors
+    /// [`Error::NoReservation`]; [`Error::Store`].
+    pub async fn cancel(&self, id: &ReservationId) -> Result<Reservation, Error> {
+        let now = self.clock.now();
+        let mut unit = self.store.begin().await?;
+        let outcome = cancel(&mut unit, id, now).await;
+        settle(unit, outcome).await
+    }
+
     /// A reservation as it stands now.
     ///
     /// # Errors
@@ -115,6 +128,18 @@ async fn release(unit: &mut impl Unit, id: &ReservationId, now: Timestamp) -> Re
         found.state = State::Released;
         unit.settle(id, found.state).await?;
     }
+    Ok(found)
+}
+
+async fn cancel(unit: &mut impl Unit, id: &ReservationId, now: Timestamp) -> Result<Reservation, Error> {
+    let mut found = unit.reservation(id).await?.ok_or(Error::NoReservation)?.at(now);
+    match found.cancel() {
+        Cancel::Repeat => return Ok(found),
+        Cancel::Release => {}
+        Cancel::TakeBack => unit.put_back(&found).await?,
+    }
+    found.state = State::Released;
+    unit.settle(id, found.state).await?;
     Ok(found)
 }
 

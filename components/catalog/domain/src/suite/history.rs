@@ -52,10 +52,11 @@ struct Model<S> {
 impl<S: Store> Model<S> {
     async fn play(&mut self, [what, which, first, second]: [u8; 4]) {
         let id = format!("r{}", which % 6);
-        match what % 8 {
+        match what % 9 {
             0..=2 => self.reserve(&id, first, second).await,
             3 => self.commit(&id).await,
             4 => self.release(&id).await,
+            8 => self.cancel(&id).await,
             5 => self.count(usize::from(which) % 3, u32::from(first % 16)).await,
             6 => self.tick(u64::from(first) * 100),
             _ if first < 32 => self.now -= u64::from(second) * 50,
@@ -135,6 +136,30 @@ impl<S: Store> Model<S> {
                 assert_ne!(before.state, State::Committed);
             }
             Err(Error::Conflict(state)) => self.look(id, state),
+            Err(error) => assert_eq!((error, self.known.get(id)), (Error::NoReservation, None)),
+        }
+    }
+
+    async fn cancel(&mut self, id: &str) {
+        let answer = self.bench.catalog.cancel(&rid(id)).await;
+        assert_eq!(
+            answer,
+            self.bench.catalog.cancel(&rid(id)).await,
+            "a repeated call repeats its answer"
+        );
+        match answer {
+            Ok(cancelled) => {
+                assert_eq!(cancelled.state, State::Released);
+                let before = self.known.insert(id.to_owned(), cancelled.clone()).unwrap();
+                for line in cancelled
+                    .lines
+                    .iter()
+                    .filter(|_| before.state == State::Committed)
+                {
+                    let at = self.products.iter().position(|p| p.id == line.product).unwrap();
+                    self.on_hand[at] += line.quantity;
+                }
+            }
             Err(error) => assert_eq!((error, self.known.get(id)), (Error::NoReservation, None)),
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::port::Store;
-use crate::product::Product;
+use crate::product::{ON_HAND_MAX, Product};
 use crate::reservation::{RETENTION, Shortage, State};
 use crate::service::{Error, Reserved};
 use crate::tag::Expected;
@@ -19,6 +19,7 @@ pub(super) async fn promises<S: Store>(new: &impl Fn() -> S) {
     reserving_again_repeats_the_answer(&Bench::new(new())).await;
     time_gives_stock_back(&Bench::new(new())).await;
     what_expired_stays_expired_when_the_clock_goes_back(&Bench::new(new())).await;
+    cancelling_takes_back_whatever_became_of_it(&Bench::new(new())).await;
     old_reservations_are_forgotten(&Bench::new(new())).await;
 }
 
@@ -224,6 +225,53 @@ async fn what_expired_stays_expired_when_the_clock_goes_back<S: Store>(bench: &B
     );
     bench.catalog.commit(&rid("s")).await.unwrap();
     assert_eq!(stock(bench, &a).await, (1, 1));
+}
+
+async fn cancelling_takes_back_whatever_became_of_it<S: Store>(bench: &Bench<S>) {
+    let (a, b) = (bench.product("A", 9).await, bench.product("B", 9).await);
+    for id in ["held", "committed", "released", "expired", "gone", "full"] {
+        bench
+            .catalog
+            .reserve(rid(id), lines(&[(&a, 1), (&b, 1)]), TTL)
+            .await
+            .unwrap();
+    }
+    for id in ["committed", "gone", "full"] {
+        bench.catalog.commit(&rid(id)).await.unwrap();
+    }
+    bench.catalog.release(&rid("released")).await.unwrap();
+    assert_eq!(stock(bench, &a).await, (6, 4));
+    let cancel = async |id: &str, expect: (u32, u32)| {
+        for _ in 0..2 {
+            let cancelled = bench.catalog.cancel(&rid(id)).await.unwrap();
+            assert_eq!(cancelled.state, State::Released, "{id}");
+            assert_eq!(cancelled.lines.products(), [a.id, b.id], "{id}");
+            assert_eq!(stock(bench, &a).await, expect, "{id}");
+        }
+        let late = bench.catalog.commit(&rid(id)).await;
+        assert_eq!(late, Err(Error::Conflict(State::Released)), "{id}");
+        let again = bench
+            .catalog
+            .reserve(rid(id), lines(&[(&a, 1), (&b, 1)]), TTL)
+            .await;
+        assert_eq!(again, Err(Error::Conflict(State::Released)), "{id}");
+    };
+    cancel("released", (6, 4)).await;
+    cancel("held", (6, 5)).await;
+    cancel("committed", (7, 6)).await;
+    bench.clock.set(NOON + 60_000);
+    cancel("expired", (7, 7)).await;
+    assert_eq!(stock(bench, &b).await, (7, 7));
+    let delete = bench.catalog.delete(&b.id.to_string(), &Expected::Any).await;
+    assert_eq!(delete, Ok(()));
+    cancel("gone", (8, 8)).await;
+    bench
+        .catalog
+        .set_on_hand(&a.id.to_string(), ON_HAND_MAX)
+        .await
+        .unwrap();
+    cancel("full", (ON_HAND_MAX, ON_HAND_MAX)).await;
+    assert_eq!(bench.catalog.cancel(&rid("x")).await, Err(Error::NoReservation));
 }
 
 async fn old_reservations_are_forgotten<S: Store>(bench: &Bench<S>) {

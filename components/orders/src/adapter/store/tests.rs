@@ -1,0 +1,189 @@
+//! The repository keeps the domain's promises against a real SQLite, and keeps them between connections.
+
+use std::sync::{Arc, Barrier};
+
+use orders_domain::testing::{Bench, SetTime, buyer, items, key, product, suite};
+use orders_domain::{Error, Placed};
+
+use super::*;
+use crate::adapter::native::{File, ready};
+use crate::adapter::schema;
+
+#[test]
+fn the_repository_in_sql_keeps_every_promise() {
+    ready(suite::promises(|| Sqlite::new(File::empty())));
+}
+
+/// Runs one piece of work on so many threads at once.
+fn at_once<T: Send + 'static>(threads: usize, work: impl Fn(usize) -> T + Send + Sync + 'static) -> Vec<T> {
+    let (work, barrier) = (Arc::new(work), Arc::new(Barrier::new(threads)));
+    let threads: Vec<_> = (0..threads)
+        .map(|number| {
+            let (work, barrier) = (Arc::clone(&work), Arc::clone(&barrier));
+            std::thread::spawn(move || {
+                barrier.wait();
+                work(number)
+            })
+        })
+        .collect();
+    threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+}
+
+#[test]
+fn of_those_who_come_at_once_with_one_key_one_writes_its_order_down() {
+    let file = File::empty();
+    let pool = file.clone();
+    let placements = at_once(8, move |number| {
+        let order = suite::order(&SetTime::default(), "ada", Timestamp::from_millis(number as u64));
+        let until = Timestamp::from_millis(1_000_000);
+        ready(Sqlite::new(pool.clone()).place(&order, &key("k"), until)).unwrap()
+    });
+    assert_eq!(placements.iter().filter(|one| **one == Placement::New).count(), 1);
+    assert_eq!(file.count("SELECT count(*) FROM orders_orders"), 1);
+    assert_eq!(file.count("SELECT count(*) FROM orders_lines"), 2);
+}
+
+#[test]
+fn of_those_who_change_a_status_at_once_one_does() {
+    let file = File::empty();
+    let order = suite::order(&SetTime::default(), "ada", Timestamp::EPOCH);
+    let store = Sqlite::new(file.clone());
+    ready(store.place(&order, &key("k"), Timestamp::MAX)).unwrap();
+    let changed = at_once(8, move |number| {
+        let change = Change {
+            to: [Status::Reserved, Status::Expired, Status::Cancelling][number % 3],
+            at: Timestamp::EPOCH,
+            refusal: None,
+            due_at: Timestamp::EPOCH,
+        };
+        let store = Sqlite::new(file.clone());
+        ready(store.advance(order.id, Status::Pending, &change)).unwrap()
+    });
+    assert_eq!(changed.iter().filter(|changed| **changed).count(), 1);
+}
+
+#[test]
+fn the_saga_runs_over_sql() {
+    let file = File::empty();
+    let bench = Bench::over(Sqlite::new(file.clone()));
+    bench.warehouse.stock(product(1), 10, 250, "EUR");
+    let place = |name: &str, quantity| {
+        let (caller, wanted) = (buyer(name), items(&[(1, quantity)]));
+        ready(bench.shop().place(&caller, &key("k"), &wanted))
+    };
+    let Ok(Placed::New(order)) = place("ada", 7) else {
+        panic!("it can be had")
+    };
+    assert_eq!(order.status, Status::Confirmed);
+    assert_eq!(place("ada", 7), Ok(Placed::Again(order.clone())));
+    let Err(Error::NotPlaced(refused)) = place("bob", 4) else {
+        panic!("there are three")
+    };
+    assert_eq!(refused.status, Status::Rejected);
+    assert_eq!(
+        place("bob", 4),
+        Err(Error::NotPlaced(refused)),
+        "told again as it was"
+    );
+    let cancelled = ready(bench.shop().cancel(&buyer("ada"), &order.id.to_string())).unwrap();
+    assert_eq!(cancelled.status, Status::Cancelled);
+    assert_eq!(bench.warehouse.on_hand(product(1)), 10);
+    let statuses = "SELECT count(*) FROM orders_orders WHERE status IN ('cancelled', 'rejected')";
+    assert_eq!(file.count(statuses), 2);
+}
+
+#[test]
+fn several_first_starts_at_once_are_one() {
+    let file = File::blank();
+    let pool = file.clone();
+    for started in at_once(4, move |_| ready(schema::migrate(&pool.connect()))) {
+        started.unwrap();
+    }
+    assert_eq!(file.count("SELECT version FROM orders_schema_version"), 1);
+}
+
+#[test]
+fn a_first_start_that_breaks_off_leaves_nothing() {
+    let file = File::blank();
+    // Somebody's table is in the way of the last step.
+    let execute = |statement: &str| file.connect().0.execute(statement, []).unwrap();
+    execute("CREATE TABLE orders_keys (x)");
+    let failed = ready(schema::migrate(&file.connect()));
+    assert!(matches!(failed, Err(StoreError::Failed(_))), "{failed:?}");
+    assert_eq!(
+        file.count("SELECT count(*) FROM sqlite_master WHERE type = 'table'"),
+        1
+    );
+}
+
+#[test]
+fn a_database_of_the_future_is_refused() {
+    let file = File::empty();
+    let update = "UPDATE orders_schema_version SET version = 99";
+    file.connect().0.execute(update, []).unwrap();
+    let refused = ready(schema::migrate(&file.connect()));
+    let Err(StoreError::Unreadable(text)) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(text.contains("99"), "{text}");
+}
+
+#[test]
+fn every_table_carries_the_context() {
+    let file = File::empty();
+    let strangers = "SELECT count(*) FROM sqlite_master WHERE name NOT LIKE 'orders\\_%' ESCAPE '\\'
+        AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+    assert_eq!(file.count(strangers), 0);
+    assert!(file.count("SELECT count(*) FROM sqlite_master WHERE name LIKE 'orders%'") > 8);
+}
+
+#[test]
+fn no_query_walks_through_all_orders() {
+    let file = File::empty();
+    let plan = |statement: &str| {
+        let connection = file.connect();
+        let mut plan = connection
+            .0
+            .prepare(&format!("EXPLAIN QUERY PLAN {statement}"))
+            .unwrap();
+        let bound = vec![rusqlite::types::Value::Null; plan.parameter_count()];
+        let steps = plan.query_map(rusqlite::params_from_iter(bound), |row| row.get::<_, String>(3));
+        steps.unwrap().map(Result::unwrap).collect::<Vec<_>>().join("\n")
+    };
+    let after = orders_domain::page::Position {
+        created_at: Timestamp::EPOCH,
+        id: OrderId::new(Timestamp::EPOCH, &[0; 10]),
+    };
+    for (customer, status, index) in [
+        (None, None, "orders_orders_by_created"),
+        (None, Some(Status::Pending), "orders_orders_by_status"),
+        (Some("ada"), None, "orders_orders_of_customer"),
+        (
+            Some("ada"),
+            Some(Status::Pending),
+            "orders_orders_of_customer_by_status",
+        ),
+    ] {
+        let query = Query {
+            customer: customer.map(|name| buyer(name).customer),
+            status,
+            after: Some(after),
+            ..Query::default()
+        };
+        let plan = plan(&read::listing(&query).0);
+        assert!(
+            plan.contains(&format!("INDEX {index} ")) && !plan.contains("B-TREE"),
+            "{plan}"
+        );
+    }
+    let due = plan(read::DUE);
+    assert!(
+        due.contains("INDEX orders_orders_open") && !due.contains("B-TREE"),
+        "{due}"
+    );
+    let old = plan("SELECT customer, key FROM orders_keys WHERE kept_until <= 1 ORDER BY kept_until LIMIT 4");
+    assert!(
+        old.contains("INDEX orders_keys_by_end") && !old.contains("B-TREE"),
+        "{old}"
+    );
+}
