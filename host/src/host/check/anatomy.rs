@@ -8,7 +8,8 @@
 use std::collections::BTreeSet;
 
 use semver::Version;
-use wasmparser::{Parser, Payload};
+use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
+use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 
 /// Versions of binding generators that are kept of one core module.
 const MAX_GENERATORS: usize = 8;
@@ -91,6 +92,30 @@ impl Anatomy {
         let capabilities: BTreeSet<_> = self.imports.iter().filter_map(|name| capability(name)).collect();
         capabilities.into_iter().collect()
     }
+}
+
+/// Names of the imports of a component that somebody must provide: not those of interfaces that have only types of values.
+pub(super) fn demands(bytes: &[u8]) -> Vec<String> {
+    let mut imports = Anatomy::of(bytes).imports;
+    let Ok(types) = Validator::new_with_features(WasmFeatures::all()).validate_all(bytes) else {
+        return imports;
+    };
+    let is_type = |ty: &ComponentEntityType| match ty {
+        ComponentEntityType::Type { referenced, .. } => {
+            !matches!(referenced, ComponentAnyTypeId::Resource(_))
+        }
+        _ => false,
+    };
+    imports.retain(
+        |name| match types.component_item_for_import(name).map(|item| item.ty) {
+            Some(ComponentEntityType::Instance(id)) => {
+                !types[id].exports.values().all(|export| is_type(&export.ty))
+            }
+            Some(ty) => !is_type(&ty),
+            None => true,
+        },
+    );
+    imports
 }
 
 /// Which capability an interface of the host belongs to. Interfaces that every guest imports belong to none.
@@ -215,6 +240,20 @@ mod tests {
         assert_eq!(anatomy.exports, ["a:b/c@1.0.0"]);
         assert_eq!(anatomy.wasi().as_deref(), Some("0.3"));
         assert_eq!(anatomy.capabilities(), ["key-value"]);
+    }
+
+    #[test]
+    fn types_alone_are_no_demand() {
+        let bytes = wat::parse_str(
+            r#"(component
+                (import "a:b/types@1.0.0" (instance (type $r (record (field "x" u8))) (export "r" (type (eq $r)))))
+                (import "a:b/resources@1.0.0" (instance (export "r" (type (sub resource)))))
+                (import "a:b/functions@1.0.0" (instance (export "f" (func)))))"#,
+        );
+        assert_eq!(
+            demands(&bytes.unwrap()),
+            ["a:b/resources@1.0.0", "a:b/functions@1.0.0"]
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::anatomy::Anatomy;
+use super::anatomy::{self, Anatomy};
 use super::finding::Finding;
 use super::{Components, Options, components};
 use crate::compose::{self, ComposeError, FusedLink};
@@ -20,7 +20,7 @@ pub struct Fused {
     pub parts: Vec<(ServiceName, usize)>,
     /// The links that became a part of it.
     pub links: Vec<FusedLink>,
-    /// What it still imports.
+    /// What somebody must still provide.
     pub imports: Vec<String>,
     /// Where it can run.
     pub home: Home,
@@ -155,7 +155,7 @@ pub async fn fuse(
         service: root.clone(),
         source,
     })?;
-    let anatomy = Anatomy::of(&bytes);
+    let imports = anatomy::demands(&bytes);
     let linked: BTreeSet<&str> = links.iter().map(|link| link.callee.as_str()).collect();
     let parts = loaded
         .iter()
@@ -165,11 +165,11 @@ pub async fn fuse(
         .collect();
     parts.sort_by_key(|(name, _)| name != root);
     Ok(Fused {
-        home: home(&anatomy),
+        home: home(&Anatomy::of(&bytes), &imports),
         bytes,
         parts,
         links,
-        imports: anatomy.imports,
+        imports,
     })
 }
 
@@ -185,19 +185,23 @@ fn unserved(
     callers.any(|caller| {
         let mut imports = caller.contracts.imports.iter();
         imports.any(|import| {
+            // Types alone need nobody.
+            if import.functions.is_empty() && import.items.is_empty() {
+                return false;
+            }
             let mut own = links.iter().filter(|link| link.caller == caller.name);
             !own.any(|link| link.import == import.interface)
         })
     })
 }
 
-fn home(anatomy: &Anatomy) -> Home {
+fn home(anatomy: &Anatomy, imports: &[String]) -> Home {
     let handler = anatomy.exports.iter().any(|name| {
         name.starts_with("wasi:http/incoming-handler@") || name.starts_with("wasi:http/handler@")
     });
     if !handler {
         Home::Library
-    } else if anatomy.imports.iter().all(|name| name.starts_with("wasi:")) {
+    } else if imports.iter().all(|name| name.starts_with("wasi:")) {
         Home::Wasi
     } else {
         Home::Spin
