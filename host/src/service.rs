@@ -12,3 +12,6 @@ pub mod router;
 pub use generation::{Generation, Registry, Target};
 pub use identity::Identity;
 pub use revision::{Lease, Permit, Revision};
+
+#[cfg(test)]
+mod tests;
