@@ -33,6 +33,7 @@ Examples:
   midplane up --build                 build the services of ./spin.toml and serve them on 127.0.0.1:3000
   midplane up -f shop --listen :8080  serve the app in the directory `shop` on every address
   midplane build                      build the services, serve nothing
+  midplane check                      find what `up` would refuse, and show how the app hangs together
   midplane new demo                   make an app in the directory `demo`
   midplane add greetings              add a service to the app in this directory
 

@@ -206,7 +206,7 @@ impl Service {
             None => Ok(()),
             Some(source) => Err(Error::Stub {
                 log: self.log.since(before),
-                source,
+                source: Box::new(source),
             }),
         }
     }
@@ -259,7 +259,7 @@ fn fitting(
             interface: contract.interface.to_string(),
             function: function.to_owned(),
             argument: name.clone(),
-            source,
+            source: Box::new(source),
         })
     });
     fitted.collect()

@@ -68,7 +68,16 @@ const DIRECTION: [(&str, &[&str]); 17] = [
     ),
     (
         "cli",
-        &["host", "link", "compose", "engine", "manifest", "model", "telemetry", "shutdown"],
+        &[
+            "host",
+            "link",
+            "compose",
+            "engine",
+            "manifest",
+            "model",
+            "telemetry",
+            "shutdown",
+        ],
     ),
     ("main", &["cli"]),
 ];

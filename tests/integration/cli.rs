@@ -85,11 +85,8 @@ async fn a_manifest_that_is_no_text_is_an_error_with_its_place() {
 async fn what_is_not_implemented_yet_is_refused_by_name() {
     for (line, word) in [
         ("ai_models = [\"llama\"]", "ai_models"),
-        (
-            "dependencies = { \"a:b@1.0.0\" = { path = \"x.wasm\" } }",
-            "dependencies",
-        ),
-        ("tool.midplane.links = { \"a:b/c\" = \"web\" }", "links"),
+        ("dependencies = { \"a:b@1.0.0\" = \"1.0.0\" }", "from a registry"),
+        ("tool.midplane.retries = 3", "retries"),
     ] {
         let failure = minimal().grant(line).fail().await;
         assert_says(&failure, &[word]);

@@ -2,24 +2,37 @@
 //!
 //! - `console` blocks are typed into one shell, one after another: `$` begins a command, what follows up to the next one
 //!   is its whole output. `…` stands for any text within a line, a line of `…` alone for any number of lines.
-//!   `cargo run --release --` is the host of this test's profile, and ports 3000 and 3001 are free ones;
+//!   `cargo run --release --` and `midplane` are the host of this test's profile, ports 3000 and 3001 are free ones, and so is
+//!   4318, behind which something takes spans;
+//! - the section [`WRITING`] is a session of its own, in which a `diff` block changes files as it says;
 //! - a `toml` or `rust` block is the file that its first line names: the service of the page is built from them and
-//!   served, the Rust ones are the fixtures that other tests drive;
+//!   served, the Rust ones are tests of this folder, or the fixtures that other tests drive;
+//! - a `mermaid` block is the picture of the shop;
 //! - a `sh` block is not executed, and stands in [`NOT_EXECUTED`] with the reason.
 
+mod alone;
 mod page;
 mod shell;
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::{Finished, TestHost, fixtures_folder};
+use crate::harness::{Finished, TestHost, Upstream, component, fixtures_folder};
+use crate::scaffold::{guest_build, new_app_folder};
 
-use page::{Block, matches};
-use shell::{Served, Shell};
+use page::{Block, matches, patched};
+use shell::{Environment, Served, Shell};
+
+/// The section that begins with a new app.
+const WRITING: &str = "Writing a service";
+/// How the page starts the host.
+const STARTS: [&str; 2] = ["cargo run --release -- up", "midplane up"];
+/// Where the page has a collector of traces.
+const COLLECTOR: &str = "127.0.0.1:4318";
 
 /// `sh` blocks, and why nobody runs them here.
 const NOT_EXECUTED: [(&str, &str); 2] = [
@@ -72,43 +85,175 @@ async fn binary() -> PathBuf {
     profile.join("midplane")
 }
 
-#[tokio::test]
-async fn every_command_of_the_page_does_what_the_page_says() {
-    for tool in ["bash", "curl", "sqlite3"] {
-        let found = Command::new(tool).arg("--version").output();
-        assert!(found.is_ok(), "the page uses {tool}, which is not installed");
+/// Both terminals of a session: the host in the one, commands in the other.
+struct Session {
+    binary: PathBuf,
+    folder: PathBuf,
+    environment: Environment,
+    shell: Shell,
+    host: Option<Served>,
+    starts: usize,
+}
+
+impl Session {
+    async fn start(folder: &Path, environment: Environment) -> Self {
+        for tool in ["bash", "curl", "sqlite3"] {
+            let found = Command::new(tool).arg("--version").output();
+            assert!(found.is_ok(), "the page uses {tool}, which is not installed");
+        }
+        Self {
+            binary: binary().await,
+            folder: folder.to_owned(),
+            shell: Shell::start(folder, &environment),
+            environment,
+            host: None,
+            starts: 0,
+        }
     }
-    let binary = binary().await;
-    let folder = checkout();
-    let mut host: Option<Served> = None;
-    let mut shell = Shell::start(folder.path());
-    let mut starts = 0;
-    for block in page::blocks(&readme())
-        .iter()
-        .filter(|block| block.kind == "console")
-    {
+
+    /// Types the commands of a `console` block.
+    async fn follow(&mut self, block: &Block) {
         for (line, command, expected) in block.commands() {
-            let output = if let Some(arguments) = command.strip_prefix("cargo run --release -- up") {
-                starts += 1;
-                if let Some(host) = host.take() {
-                    host.stop().await;
-                }
-                let served = Served::start(&binary, arguments, folder.path()).await;
-                let said = served.said();
-                host = Some(served);
-                said
-            } else {
-                let host = host.as_ref().expect("the page starts the host first");
-                host.as_the_page_has_it(&shell.run(&host.as_it_is(&command)))
-            };
+            let output = self.run(&command).await;
             assert!(
                 matches(&expected, &output),
                 "README.md:{line}: $ {command}\nexpected:\n{expected}\nbut it was:\n{output}"
             );
         }
     }
-    assert_eq!(starts, 2, "the page starts the host twice");
-    host.expect("the page starts the host").stop().await;
+
+    async fn run(&mut self, command: &str) -> String {
+        let (environment, start) = assignments(command);
+        if let Some(arguments) = STARTS.iter().find_map(|own| start.strip_prefix(own)) {
+            if let Some(host) = self.host.take() {
+                host.stop().await;
+            }
+            self.starts += 1;
+            let mut own = self.environment.clone();
+            own.0.extend(environment);
+            let served = Served::start(&self.binary, arguments, &self.folder, &own).await;
+            let said = served.said();
+            self.host = Some(served);
+            return said;
+        }
+        if let Some(folder) = command.strip_prefix("cd ") {
+            self.folder.push(folder);
+        }
+        // The page's way to run the host, where it does not serve.
+        let command = command.replace("cargo run --release --", "midplane");
+        match &self.host {
+            None => self.shell.run(&command),
+            Some(host) => host.as_the_page_has_it(&self.shell.run(&host.as_it_is(&command))),
+        }
+    }
+
+    /// Ends the host, and returns how often one was started.
+    async fn end(self) -> usize {
+        self.host.expect("the page starts the host").stop().await;
+        self.starts
+    }
+}
+
+/// The variables before a command, as a shell reads them, and the command.
+fn assignments(command: &str) -> (Vec<(OsString, OsString)>, &str) {
+    let (mut found, mut rest) = (Vec::new(), command);
+    while let Some((word, after)) = rest.split_once(' ')
+        && let Some((name, value)) = word.split_once('=')
+        && name.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+    {
+        found.push((name.into(), value.into()));
+        rest = after;
+    }
+    (found, rest)
+}
+
+/// Variables with which `midplane` is the host of this test's profile.
+async fn with_midplane(folder: &Path) -> Environment {
+    let tools = folder.join("tools");
+    fs::create_dir_all(&tools).expect("the folder is ours");
+    symlink(binary().await, tools.join("midplane")).expect("the folder is ours");
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::join_paths([tools].into_iter().chain(env::split_paths(&path)));
+    Environment(vec![("PATH".into(), path.expect("the folder is a path"))])
+}
+
+#[tokio::test]
+async fn every_command_of_the_page_does_what_the_page_says() {
+    let collector = Upstream::start().await;
+    let text = readme().replace(COLLECTOR, &collector.address.to_string());
+    let folder = checkout();
+    let tools = tempfile::tempdir().expect("the system has a temporary folder");
+    let environment = with_midplane(tools.path()).await;
+    let mut session = Session::start(folder.path(), environment).await;
+    let blocks = page::blocks(&text);
+    for block in blocks
+        .iter()
+        .filter(|block| block.kind == "console" && block.section != WRITING)
+    {
+        session.follow(block).await;
+    }
+    collector.requests(1).await;
+    let seen = collector.seen();
+    assert_eq!(
+        (seen[0].method.as_str(), seen[0].path.as_str()),
+        ("POST", "/v1/traces")
+    );
+    let is_span =
+        |(name, value): &(String, String)| name == "content-type" && value == "application/x-protobuf";
+    assert!(seen[0].headers.iter().any(is_span), "{seen:?}");
+    assert_eq!(session.end().await, 3, "the page starts the host three times");
+}
+
+#[tokio::test]
+async fn the_picture_of_the_page_is_that_of_the_shop() {
+    let folder = checkout();
+    for service in ["auth", "catalog", "orders"] {
+        component(service);
+    }
+    let check = ["check", "--quiet", "--format", "mermaid"];
+    let picture = Finished::of(&check, folder.path()).await;
+    let blocks = page::blocks(&readme());
+    let shown: Vec<&str> = blocks
+        .iter()
+        .filter(|block| block.kind == "mermaid")
+        .map(|block| block.text.as_str())
+        .collect();
+    assert_eq!(shown, [picture.stdout.as_str()], "{}", picture.stderr);
+}
+
+#[tokio::test]
+async fn a_new_app_becomes_what_the_page_says() {
+    let folder = new_app_folder("readme");
+    let mut environment = with_midplane(&folder).await;
+    environment.0.extend(guest_build());
+    let mut session = Session::start(&folder, environment).await;
+    let blocks = page::blocks(&readme());
+    let mut added = Vec::new();
+    for block in blocks.iter().filter(|block| block.section == WRITING) {
+        match block.kind.as_str() {
+            "console" => session.follow(block).await,
+            "diff" => {
+                let place = &session.folder;
+                let (files, lines) = patched(&block.text, |name| {
+                    fs::read_to_string(place.join(name)).expect("a file that the page changes is there")
+                });
+                for (name, text) in files {
+                    fs::write(place.join(name), text).expect("the folder is ours");
+                }
+                added.push(lines);
+                // The versions that the services of this repository were tested with.
+                let lock = root().join("components/Cargo.lock");
+                fs::copy(lock, place.join("components/Cargo.lock")).expect("the folder is ours");
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(
+        added,
+        [10, 1],
+        "the page says that the third service takes ten lines"
+    );
+    assert_eq!(session.end().await, 1);
 }
 
 #[test]
@@ -123,7 +268,7 @@ fn what_is_not_executed_is_known() {
     let known: Vec<&str> = NOT_EXECUTED.iter().map(|(command, _)| *command).collect();
     assert_eq!(sh, known);
     for block in &blocks {
-        let kinds = ["console", "sh", "toml", "rust"];
+        let kinds = ["console", "sh", "toml", "rust", "diff", "mermaid"];
         assert!(
             kinds.contains(&block.kind.as_str()),
             "README.md:{}: a block of kind {:?}",
@@ -136,21 +281,31 @@ fn what_is_not_executed_is_known() {
             "README.md:{}: a block without a file name",
             block.line
         );
+        assert!(
+            block.kind != "diff" || block.section == WRITING,
+            "README.md:{}: a diff that nobody applies",
+            block.line
+        );
     }
 }
 
 #[test]
-fn the_services_of_the_page_are_the_fixtures() {
+fn the_rust_of_the_page_is_what_the_tests_run() {
     let blocks = page::blocks(&readme());
-    for name in ["hello-p2", "hello-p3"] {
-        let path = format!("tests/fixtures/{name}/src/lib.rs");
-        let fixture = fs::read_to_string(root().join(&path)).expect("the fixture is there");
-        let code: Vec<&str> = fixture
+    let shown: Vec<&str> = blocks
+        .iter()
+        .filter(|block| block.kind == "rust")
+        .filter_map(Block::file_name)
+        .collect();
+    assert_eq!(shown.len(), 3, "{shown:?}");
+    for path in shown {
+        let text = fs::read_to_string(root().join(path)).expect("the file that the page names is there");
+        let code: Vec<&str> = text
             .lines()
             .skip_while(|line| line.starts_with("//!") || line.is_empty())
             .collect();
         assert_eq!(
-            file(&blocks, &path).trim(),
+            file(&blocks, path).trim(),
             code.join("\n"),
             "{path} is not as README.md shows it"
         );
@@ -233,20 +388,72 @@ fn build(folder: &Path) {
 }
 
 #[tokio::test]
-async fn the_options_of_the_page_are_those_of_the_command() {
+async fn the_commands_and_options_of_the_page_are_those_of_the_binary() {
     let folder = tempfile::tempdir().unwrap();
-    let help = Finished::of(&["up", "--help"], folder.path()).await.stdout;
     let page = readme();
-    let is_flag = |word: &&str| word.starts_with("--") && word.len() > 2;
-    let options: Vec<&str> = help
-        .split_whitespace()
-        .filter(is_flag)
-        .map(|word| word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '-'))
-        .filter(|word| *word != "--help" && *word != "--file")
+    let help = Finished::of(&["--help"], folder.path()).await.stdout;
+    let commands: Vec<&str> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .map_while(|line| line.strip_prefix("  ")?.split_whitespace().next())
+        .filter(|command| *command != "help")
         .collect();
-    assert!(options.len() > 10, "{help}");
-    for option in options {
-        assert!(page.contains(option), "README.md does not name {option}");
+    assert!(commands.len() >= 6, "{help}");
+    for command in commands {
+        assert!(
+            page.contains(&format!("| `midplane {command}")),
+            "README.md has no row for `midplane {command}`"
+        );
+        let help = Finished::of(&[command, "--help"], folder.path()).await.stdout;
+        let is_flag = |word: &&str| word.starts_with("--") && word.len() > 2;
+        let options: Vec<&str> = help
+            .split_whitespace()
+            .filter(is_flag)
+            .map(|word| word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '-'))
+            .filter(|word| *word != "--help" && *word != "--file")
+            .collect();
+        assert!(options.len() >= 4, "{help}");
+        for option in options {
+            assert!(
+                page.contains(option),
+                "README.md does not name {option} of {command}"
+            );
+        }
+    }
+}
+
+/// What stands in a table at the head of a source, in the first column, in backticks.
+fn first_column(source: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join("host/src").join(source)).expect("the source is there");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("//! | `"));
+    let cells = rows.filter_map(|row| row.split(" | ").next());
+    cells
+        .flat_map(|cell| cell.split(", "))
+        .map(|name| name.trim_matches('`').to_owned())
+        .collect()
+}
+
+#[test]
+fn the_metrics_and_the_variables_of_tracing_are_on_the_page() {
+    let page = readme();
+    let metrics = first_column("telemetry/metrics.rs");
+    assert!(metrics.len() > 20, "{metrics:?}");
+    for metric in metrics {
+        assert!(
+            page.contains(&format!("`{metric}`")),
+            "README.md does not name {metric}"
+        );
+    }
+    let variables = first_column("telemetry/trace/settings.rs");
+    assert!(variables.len() > 12, "{variables:?}");
+    for variable in variables {
+        // `OTEL_EXPORTER_OTLP_TRACES_…` and `OTEL_EXPORTER_OTLP_…` are told by what differs.
+        let short = variable
+            .strip_prefix("OTEL_EXPORTER_OTLP_TRACES")
+            .or_else(|| variable.strip_prefix("OTEL_EXPORTER_OTLP"));
+        let short = short.unwrap_or(&variable);
+        assert!(page.contains(short), "README.md does not name {variable}");
     }
 }
 
@@ -258,6 +465,8 @@ fn the_keys_of_the_page_are_those_that_the_host_reads() {
     for source in [
         "manifest/raw.rs",
         "manifest/raw/component.rs",
+        "manifest/raw/dependency.rs",
+        "manifest/raw/link.rs",
         "manifest/raw/trigger.rs",
         "host/runtime_config/section.rs",
     ] {

@@ -216,9 +216,9 @@ async fn staged_files(app: &App, tasks: &Tasks, findings: &mut Vec<Finding>) {
         {
             Ok(Ok(warnings)) => {
                 findings.extend(
-                    warnings.into_iter().map(|text| {
-                        Finding::warning(name, format!("service `{}`: {text}", service.name), None)
-                    }),
+                    warnings
+                        .into_iter()
+                        .map(|text| Finding::warning(name, text, None)),
                 );
             }
             Ok(Err(source)) => {

@@ -85,7 +85,7 @@ fn part(
     match &dependency.source {
         DependencySource::Path(path) => read_file(path).map_err(|source| Error::ReadDependency {
             service: service.name.clone(),
-            dependency: dependency.name.clone(),
+            dependency: Box::new(dependency.name.clone()),
             path: path.clone(),
             source,
         }),

@@ -135,7 +135,7 @@ pub enum Error {
         /// The service.
         service: ServiceName,
         /// Which dependency.
-        dependency: DependencyName,
+        dependency: Box<DependencyName>,
         /// The file.
         path: PathBuf,
         /// What the system said.

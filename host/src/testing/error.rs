@@ -153,7 +153,7 @@ pub enum Error {
         /// The parameter's name.
         argument: String,
         /// How.
-        source: Mismatch,
+        source: Box<Mismatch>,
     },
     /// A stub did wrong, whatever the service made of it.
     #[error("a stub is wrong{log}")]
@@ -161,7 +161,7 @@ pub enum Error {
         /// What the service said meanwhile.
         log: String,
         /// What.
-        source: StubFault,
+        source: Box<StubFault>,
     },
     /// The service gave no response, or no whole one.
     #[error("the service gave no response{log}")]

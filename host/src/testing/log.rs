@@ -206,3 +206,47 @@ impl Visit for Fields {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tracing::dispatcher::with_default;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_kept_and_passed_on() {
+        let (outer, inner) = (Log::default(), Log::default());
+        with_default(&outer.dispatch(), || {
+            with_default(&inner.dispatch(), || {
+                tracing::info!(target: target::GUEST, message = "hello", { field::STREAM } = "stdout");
+                tracing::error!(target: target::FAILURE, message = "it trapped", { field::BACKTRACE } = "frames");
+                tracing::warn!(target: "midplane::capability", "denied");
+                tracing::info!(target: "midplane::gateway", "not about the guest");
+                tracing::warn!(target: "elsewhere", "not about the host");
+            });
+        });
+        let lines: Vec<String> = inner.lines().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines,
+            ["stdout: hello", "failure: it trapped\nframes", "host: denied"]
+        );
+        assert_eq!(outer.lines(), inner.lines());
+    }
+
+    #[test]
+    fn only_so_many_lines_are_kept() {
+        let log = Log::default();
+        for number in 0..=MAX_LINES {
+            log.push(LogLine {
+                source: LogSource::Stdout,
+                text: number.to_string(),
+            });
+        }
+        assert_eq!(log.len(), MAX_LINES);
+        assert_eq!(
+            log.lines().first().map(|line| line.text.clone()),
+            Some("1".to_owned())
+        );
+        assert_eq!(log.since(MAX_LINES - 1), format!("\n  stdout: {MAX_LINES}"));
+    }
+}
