@@ -193,7 +193,9 @@ impl Failure {
             let _infallible = writeln!(text, "hint: {hint}");
         }
         // If standard error is gone there is nobody to tell.
-        let _nobody = std::io::stderr().lock().write_all(text.as_bytes());
+        let _nobody = std::io::stderr()
+            .lock()
+            .write_all(telemetry::harmless(&text).as_bytes());
     }
 }
 

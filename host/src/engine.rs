@@ -24,6 +24,7 @@ mod export;
 mod failure;
 mod foreign;
 mod guest;
+mod idle;
 mod limiter;
 mod nursery;
 mod outbound;
@@ -32,10 +33,11 @@ mod place;
 mod program;
 mod reaper;
 mod run;
+mod transit;
 
 pub use cache::CacheError;
 pub use call::{CallError, Passage};
-pub use compile::{Code, Compiled, CompileError, MAX_COMPONENT_BYTES, Origin};
+pub use compile::{Code, CompileError, Compiled, MAX_COMPONENT_BYTES, Origin};
 pub use context::{
     BodyFault, Callee, Callees, Chain, ChainError, Hop, MAX_DEPTH, Place, Progress, RequestContext,
 };
@@ -49,7 +51,9 @@ pub use wasmtime_wasi_http::{Error as BodyError, WasiBody as Body};
 
 use cache::Cache;
 use guest::Guest;
+use idle::AllIdle;
 use reaper::Reaper;
+use transit::Transit;
 
 /// Linear memory of one pool slot that stays resident between uses.
 const KEEP_RESIDENT: usize = 1024 * 1024;
@@ -108,6 +112,8 @@ pub struct Engines {
     plain: Half,
     concurrent: Half,
     reaper: Reaper,
+    idle: AllIdle,
+    transit: Arc<Transit>,
 }
 
 impl Engines {
@@ -121,6 +127,8 @@ impl Engines {
             plain,
             concurrent,
             reaper,
+            idle: AllIdle::default(),
+            transit: Arc::default(),
         }))
     }
 }

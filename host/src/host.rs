@@ -25,6 +25,7 @@ pub use error::Error;
 pub use prepare::{DataPlace, Progress, ServiceSummary, Step};
 pub use state_dir::StateDir;
 
+use self::tracing::Tracing;
 use crate::admin::{self, AdminState, Readiness};
 use crate::gateway::{self, Gateway};
 use crate::manifest::{App, TriggerRoute, TriggerTarget};
@@ -33,7 +34,6 @@ use crate::service::router::Router;
 use crate::service::{Generation, Registry, Target};
 use crate::shutdown::{DrainOutcome, Tasks};
 use crate::telemetry::{DroppedLines, Metrics};
-use self::tracing::Tracing;
 use prepare::Preparing;
 use runtime_config::RuntimeConfig;
 

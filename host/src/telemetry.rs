@@ -40,8 +40,16 @@ use self::{
     sink::Sink,
 };
 
+/// `text` of any number of lines, as it may be shown on a terminal: names in components and files can hold anything.
+#[must_use]
+pub fn harmless(text: &str) -> String {
+    escape::lines(text)
+}
+
 /// The names of the fields of log lines, the same in both formats.
 pub mod field {
+    /// The services by which a request came to the one that failed.
+    pub const CHAIN: &str = "chain";
     /// The id that all lines of one request share; also in problem responses.
     pub const REQUEST_ID: &str = "request_id";
     /// The service that a line is about.

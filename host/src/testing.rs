@@ -143,11 +143,10 @@ impl Service {
                 exports: contract::list(&self.exports),
             });
         }
-        let before = self.log.len();
-        let answered = local::answer(&self.generation, request.map(Into::into))
-            .with_subscriber(self.dispatch.clone())
-            .await;
-        self.check_stubs(before)?;
+        let before = self.log.said();
+        let answering = local::answer(&self.generation, request.map(Into::into));
+        let (answered, fault) = stub::watched(answering.with_subscriber(self.dispatch.clone())).await;
+        self.check_stubs(fault, before)?;
         answered.map_err(|source| Error::Request {
             log: self.log.since(before),
             source,
@@ -165,16 +164,14 @@ impl Service {
         arguments: Vec<Value>,
     ) -> Result<Option<Value>, Error> {
         let (called, arguments) = self.called(interface, function, arguments)?;
-        let before = self.log.len();
+        let before = self.log.said();
         let lease = self.revision.lease().await.map_err(Error::Overloaded)?;
         let context = local::context(&self.generation, &self.revision);
         let program = self.revision.program().clone();
-        let answered = program
-            .call(&called, arguments, context)
-            .with_subscriber(self.dispatch.clone())
-            .await;
+        let answering = program.call(&called, arguments, context);
+        let (answered, fault) = stub::watched(answering.with_subscriber(self.dispatch.clone())).await;
         Box::new(lease).leave();
-        self.check_stubs(before)?;
+        self.check_stubs(fault, before)?;
         answered.map_err(|source| Error::Call {
             interface: called.interface.to_string(),
             function: called.function,
@@ -201,8 +198,8 @@ impl Service {
         self.databases.get(label).map(PathBuf::as_path)
     }
 
-    fn check_stubs(&self, before: usize) -> Result<(), Error> {
-        match self.record.take_fault() {
+    fn check_stubs(&self, fault: Option<StubFault>, before: usize) -> Result<(), Error> {
+        match fault {
             None => Ok(()),
             Some(source) => Err(Error::Stub {
                 log: self.log.since(before),

@@ -11,6 +11,7 @@ mod client;
 mod contract;
 mod data;
 mod openapi;
+mod orders;
 mod schema;
 mod sqlite;
 mod token;

@@ -13,6 +13,7 @@ use crate::adapter::variables::parse_variable_argument;
 use crate::host::check::{self, Checked, Finding, Options};
 use crate::host::runtime_config::RuntimeConfig;
 use crate::shutdown::Tasks;
+use crate::telemetry::harmless;
 
 mod json;
 mod mermaid;
@@ -126,6 +127,7 @@ pub(super) async fn uninterrupted<T>(tasks: &Tasks, work: impl Future<Output = T
 
 /// Prints to standard output. A reader that goes away early wanted no more.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
+    let text = harmless(text);
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -143,7 +145,7 @@ pub(super) fn tell(findings: &[Finding]) {
         text.push_str("\n\n");
     }
     // If standard error is gone there is nobody to tell.
-    let _nobody = std::io::stderr().lock().write_all(text.as_bytes());
+    let _nobody = std::io::stderr().lock().write_all(harmless(&text).as_bytes());
 }
 
 /// What becomes the exit code.

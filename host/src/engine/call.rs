@@ -54,6 +54,9 @@ pub enum CallError {
     /// It has no free place for a call.
     #[error("it is overloaded: {0}")]
     Overloaded(#[source] NoPlace),
+    /// Arguments of other calls take up all that there is for them.
+    #[error("too many large arguments are on their way between services")]
+    Congested,
     /// No instance could be had.
     #[error("it is overloaded: no instance is free")]
     NoInstance,
@@ -236,17 +239,16 @@ pub(super) async fn inline<C: Call>(
     } = passage;
     let mut slot = None;
     let ended = {
-        let worked = charged(
-            async {
-                let (instance, function) = take::<C>(&callee, &mut slot, &context, wanted).await?;
-                call.inline(function, instance)
-                    .await
-                    .map_err(|error| Stopped::Failed(Report::of_call(&error)))
-            },
-            &callee.metrics,
-        );
+        // Each future is pinned where it is made: passed on by value it would be there twice, and each call as much larger.
+        let worked = pin!(async {
+            let (instance, function) = take::<C>(&callee, &mut slot, &context, wanted).await?;
+            call.inline(function, instance)
+                .await
+                .map_err(|error| Stopped::Failed(Report::of_call(&error)))
+        });
+        let worked = pin!(charged(worked, &callee.metrics));
         // Whoever abandons an inline call drops it.
-        within(&context, worked, |_| false).await
+        within(&context, worked, |_| Waiting::Yes).await
     };
     let result = conclude(&callee, &context, slot, ended);
     hold.ended(result.as_ref().err());
@@ -261,40 +263,45 @@ pub(super) async fn concurrent<C: Call + 'static>(
     call: C,
     answer: oneshot::Sender<Result<C::Output, CallError>>,
 ) {
-    let Passage { callee, context, hold } = passage;
+    let Passage {
+        callee,
+        context,
+        hold,
+    } = passage;
     // Who answers takes it; until then it is watched whether anybody waits.
     let answer = Mutex::new(Some(answer));
     let hold = Mutex::new(hold);
     let mut slot = None;
     let ended = {
-        let worked = charged(
-            async {
-                let (instance, function) = take::<C>(&callee, &mut slot, &context, &wanted).await?;
-                let (answer, hold) = (&answer, &hold);
-                instance
-                    .store
-                    .run_concurrent(async |accessor| {
-                        let output = call.concurrent(function, accessor).await?;
-                        let waiting = answer.lock().take();
-                        if let Some(answer) = waiting {
-                            hold.lock().ended(None);
-                            // Nobody waits any more when the caller is gone.
-                            let _gone = answer.send(Ok(output));
-                        }
-                        poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
-                        wasmtime::Result::Ok(())
-                    })
-                    .await
-                    .flatten()
-                    .map_err(|error| Stopped::Failed(Report::of_call(&error)))
+        let worked = pin!(async {
+            let (instance, function) = take::<C>(&callee, &mut slot, &context, &wanted).await?;
+            let (answer, hold) = (&answer, &hold);
+            instance
+                .store
+                .run_concurrent(async |accessor| {
+                    let output = call.concurrent(function, accessor).await?;
+                    let waiting = answer.lock().take();
+                    if let Some(answer) = waiting {
+                        hold.lock().ended(None);
+                        // Nobody waits any more when the caller is gone.
+                        let _gone = answer.send(Ok(output));
+                    }
+                    poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
+                    wasmtime::Result::Ok(())
+                })
+                .await
+                .flatten()
+                .map_err(|error| Stopped::Failed(Report::of_call(&error)))
+        });
+        let worked = pin!(charged(worked, &callee.metrics));
+        let waiting = |cx: &mut Context<'_>| match &mut *answer.lock() {
+            Some(answer) => match answer.poll_canceled(cx) {
+                Poll::Ready(()) => Waiting::NoMore,
+                Poll::Pending => Waiting::Yes,
             },
-            &callee.metrics,
-        );
-        let abandoned = |cx: &mut Context<'_>| match &mut *answer.lock() {
-            Some(answer) => answer.poll_canceled(cx).is_ready(),
-            None => false,
+            None => Waiting::Answered,
         };
-        within(&context, worked, abandoned).await
+        within(&context, worked, waiting).await
     };
     let result = conclude(&callee, &context, slot, ended);
     // What nobody waits for is dropped without an end: it counts as cancelled.
@@ -339,8 +346,7 @@ async fn take<'a, C: Call>(
     let function = instance
         .export(callee.code()?, position)
         .ok_or(Stopped::NoFunction)?;
-    let function =
-        C::ready(function, instance).map_err(|error| Stopped::Failed(Report::of_call(&error)))?;
+    let function = C::ready(function, instance).map_err(|error| Stopped::Failed(Report::of_call(&error)))?;
     instance.functions.keep(position, function);
     Ok((instance, function))
 }
@@ -348,28 +354,46 @@ async fn take<'a, C: Call>(
 /// Waits for `work` until the call's deadline. The clock is looked at only once the work waits for something.
 async fn within<T>(
     context: &RequestContext,
-    work: impl Future<Output = Result<T, Stopped>>,
-    mut abandoned: impl FnMut(&mut Context<'_>) -> bool,
+    mut work: Pin<&mut impl Future<Output = Result<T, Stopped>>>,
+    mut waiting: impl FnMut(&mut Context<'_>) -> Waiting,
 ) -> Result<T, Stopped> {
-    let mut work = pin!(work);
     let mut alarm: Option<Pin<Box<Sleep>>> = None;
     poll_fn(|cx| {
         // Cancel-safe: the work is dropped with everything that it holds.
         if let Poll::Ready(ended) = work.as_mut().poll(cx) {
             return Poll::Ready(ended);
         }
-        if abandoned(cx) {
+        let waiting = waiting(cx);
+        if waiting == Waiting::NoMore {
             return Poll::Ready(Err(Stopped::Abandoned));
         }
         let ends_at = context.deadline.unwrap_or_else(|| context.ends_at());
         let alarm = alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(ends_at)));
         alarm.as_mut().poll(cx).map(|()| {
-            let limit = ends_at.saturating_duration_since(context.progress.started());
-            let limit = Duration::from_millis((limit.as_micros().div_ceil(1_000)).try_into().unwrap_or(u64::MAX));
-            Err(Stopped::Failed(Report::call_timed_out(limit, &context.path())))
+            let limit = whole_millis(ends_at.saturating_duration_since(context.progress.started()));
+            Err(Stopped::Failed(match waiting {
+                Waiting::Answered => Report::overran(limit),
+                Waiting::Yes | Waiting::NoMore => Report::call_timed_out(limit),
+            }))
         })
     })
     .await
+}
+
+/// Whether somebody waits for the answer of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    Yes,
+    /// The caller is gone.
+    NoMore,
+    /// The caller has it, and the callee works on.
+    Answered,
+}
+
+/// A limit as it was set, without what was lost on the way to the clock.
+fn whole_millis(time: Duration) -> Duration {
+    let millis = time.as_micros().div_ceil(1_000);
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 /// Lets the instance go, back to the others or for good.
@@ -400,6 +424,6 @@ fn conclude<T>(
         .as_mut()
         .map(|instance| LastWords::of(instance.store.data_mut()))
         .unwrap_or_default();
-    let failure = report.log(callee, context.id, last_words);
+    let failure = report.log(callee, context, last_words);
     Err(CallError::of(&failure))
 }

@@ -1,6 +1,7 @@
 //! From bytes to code that is ready to be instantiated: validate, compile or load from the cache, link.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wasmtime::component::{Component, InstancePre};
@@ -9,6 +10,7 @@ use wasmtime_wasi_http::{p2, p3};
 use super::export::Exports;
 use super::foreign::{self, Foreign};
 use super::guest::Guest;
+use super::transit::Transit;
 use super::{CacheError, Engines, Half};
 use crate::model::Digest;
 
@@ -217,7 +219,7 @@ impl Engines {
             true => &self.concurrent,
             false => &self.plain,
         };
-        half.link(compiled, foreign)
+        half.link(compiled, foreign, &self.transit)
     }
 
     fn is_concurrent(&self, half: &Half) -> bool {
@@ -226,7 +228,12 @@ impl Engines {
 }
 
 impl Half {
-    fn link(&self, compiled: &Compiled, foreign: Vec<Foreign>) -> Result<Code, CompileError> {
+    fn link(
+        &self,
+        compiled: &Compiled,
+        foreign: Vec<Foreign>,
+        transit: &Arc<Transit>,
+    ) -> Result<Code, CompileError> {
         let component = &compiled.component;
         let mut own;
         let linker = if foreign.is_empty() {
@@ -234,7 +241,7 @@ impl Half {
         } else {
             own = self.linker.clone();
             for foreign in foreign {
-                foreign::define(&mut own, component, foreign).map_err(CompileError::Invalid)?;
+                foreign::define(&mut own, component, foreign, transit).map_err(CompileError::Invalid)?;
             }
             &own
         };

@@ -148,18 +148,24 @@ impl RequestContext {
     /// The context of an HTTP request to another service, or `None` where the chain is too deep.
     pub fn next_hop(self: &Arc<Self>, service: ServiceName, limit: Duration) -> Option<Self> {
         // It is driven by a task of its own, and so are its calls.
-        self.next(service, limit, self.ends_at(), Arc::default())
+        self.next(service, limit, self.ends_at(), Arc::default(), Instant::now())
     }
 
-    /// The context of a call to another service that may take `timeout`, or `None` where the chain is too deep.
-    pub fn next_call(self: &Arc<Self>, service: ServiceName, limit: Duration, timeout: Duration) -> Option<Self> {
-        let now = Instant::now();
+    /// The context of a call to another service that began at `now` and may take `timeout`, or `None` where the chain is too
+    /// deep.
+    pub fn next_call(
+        self: &Arc<Self>,
+        service: ServiceName,
+        limit: Duration,
+        timeout: Duration,
+        now: Instant,
+    ) -> Option<Self> {
         let ends_at = self.ends_at();
         // The caller keeps a little of its time for what it does about a callee that takes too long; and so the deepest of a
         // chain that hangs is the first to be given up, and named.
         let kept = (ends_at.saturating_duration_since(now) / 4).min(KEPT);
         let deadline = (ends_at - kept).min(now + timeout);
-        self.next(service, limit, deadline, self.nursery.clone())
+        self.next(service, limit, deadline, self.nursery.clone(), now)
     }
 
     fn next(
@@ -168,6 +174,7 @@ impl RequestContext {
         limit: Duration,
         deadline: Instant,
         nursery: Arc<Nursery>,
+        now: Instant,
     ) -> Option<Self> {
         let depth = self.depth.checked_add(1).filter(|depth| *depth < MAX_DEPTH)?;
         Some(Self {
@@ -183,7 +190,7 @@ impl RequestContext {
             callees: self.callees.clone(),
             caller: Some(self.clone()),
             nursery,
-            progress: Progress::new(),
+            progress: Progress::since(now),
         })
     }
 
@@ -235,8 +242,12 @@ pub struct Progress {
 
 impl Progress {
     fn new() -> Self {
+        Self::since(Instant::now())
+    }
+
+    fn since(started: Instant) -> Self {
         Self {
-            started: Instant::now(),
+            started,
             head_sent: AtomicBool::new(false),
             moved: AtomicU64::new(0),
             request_bytes: AtomicU64::new(0),

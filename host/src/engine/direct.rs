@@ -56,7 +56,12 @@ impl Program {
         } else {
             nursery.drive(call::inline(passage, &wanted, call)).await?
         };
-        Ok(answered.into_iter().next())
+        let (answer, rest) = answered;
+        if let Some(rest) = rest {
+            // Whoever calls so waits for everything.
+            rest.drive().await;
+        }
+        Ok(answer.into_iter().next())
     }
 }
 

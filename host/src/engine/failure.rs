@@ -8,12 +8,12 @@ use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode as ErrorCode2;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode as ErrorCode3;
 
-use super::context::BodyFault;
+use super::context::{BodyFault, RequestContext};
 use super::guest::Guest;
 use super::program::Program;
 use crate::model::Limits;
 use crate::telemetry::metrics::ErrorReason;
-use crate::telemetry::{self, FailureKind, GuestFailure, Origin, RequestId};
+use crate::telemetry::{self, FailureKind, GuestFailure, Origin};
 
 /// The longest backtrace that is kept, in bytes.
 const MAX_BACKTRACE_BYTES: usize = 16 * 1024;
@@ -119,8 +119,15 @@ impl Report {
         Self::new(FailureKind::Timeout, Failure::TimedOut(limit), message)
     }
 
-    pub(super) fn call_timed_out(limit: Duration, path: &str) -> Self {
-        let message = format!("no answer within {limit:?} ({path}); the instance was dropped");
+    pub(super) fn call_timed_out(limit: Duration) -> Self {
+        let message = format!("no answer within {limit:?}; the instance was dropped");
+        Self::new(FailureKind::Timeout, Failure::TimedOut(limit), message)
+    }
+
+    pub(super) fn overran(limit: Duration) -> Self {
+        let message = format!(
+            "has answered, and was still at work {limit:?} after it was called; the instance was dropped"
+        );
         Self::new(FailureKind::Timeout, Failure::TimedOut(limit), message)
     }
 
@@ -180,8 +187,13 @@ impl Report {
         }
     }
 
+    /// Whether all that is missing is a free pool slot.
+    pub(super) fn is_no_instance(&self) -> bool {
+        matches!(self.failure, Failure::NoInstance)
+    }
+
     /// Logs it, once, and counts it.
-    pub(super) fn log(self, program: &Program, request: RequestId, last_words: LastWords) -> Failure {
+    pub(super) fn log(self, program: &Program, context: &RequestContext, last_words: LastWords) -> Failure {
         let Self {
             kind,
             failure,
@@ -218,14 +230,16 @@ impl Report {
         ) {
             program.metrics.trap();
         }
+        let chain = context.caller.is_some().then(|| context.path());
         telemetry::guest_failure(&GuestFailure {
             origin: Origin {
                 service: program.service.as_str(),
                 revision: &program.revision,
-                request_id: Some(request),
+                request_id: Some(context.id),
             },
             kind,
             message: &message,
+            chain: chain.as_deref(),
             backtrace: &backtrace,
         });
         failure

@@ -1,8 +1,8 @@
 //! The functions that a component imports from other services: host functions that pass a call on.
 //!
-//! Values are lifted out of the caller's memory and lowered into the callee's. Strings, byte lists and 32- and 64-bit numbers,
-//! alone, in pairs or in an `option` or a `result`, pass as Rust types, which costs next to nothing; every other shape passes
-//! as a tree of [`Value`]s, which costs some tens of nanoseconds and some tens of bytes for each value in it, each byte of a
+//! Values are lifted out of the caller's memory and lowered into the callee's. Functions of the shapes in `foreign/shape.rs`,
+//! strings and byte lists above all, pass as Rust types, which costs next to nothing; every other shape passes as a tree of
+//! [`Value`]s, which costs some tens of nanoseconds and some tens of bytes for each value in it, each byte of a
 //! nested list included. That is bounded by what one host call may copy.
 //!
 //! A call that fails becomes a value of the function's `result` where its error type can carry it (see [`Carrier`]), and a
@@ -22,13 +22,14 @@ use super::call::{self, Call, CallError, Dynamic, InPlace, Passage, Typed};
 use super::context::RequestContext;
 use super::export::Wanted;
 use super::guest::Guest;
+use super::transit::{self, Load, Transit};
 use crate::model::{InterfaceName, ServiceName};
 
 mod carrier;
 mod shape;
 
 use carrier::Carrier;
-use shape::{Answer, Params, Results};
+use shape::{Answer, Arguments, Params, Results};
 
 /// A value of a WIT type.
 pub use wasmtime::component::Val as Value;
@@ -90,6 +91,7 @@ struct Import {
     target: Target,
     carrier: Carrier,
     results: usize,
+    transit: Arc<Transit>,
 }
 
 /// Defines the functions of `foreign` as `component` imports them.
@@ -97,6 +99,7 @@ pub(super) fn define(
     linker: &mut Linker<Guest>,
     component: &Component,
     foreign: Foreign,
+    transit: &Arc<Transit>,
 ) -> wasmtime::Result<()> {
     let engine = component.engine();
     let name = foreign.interface.to_string();
@@ -118,6 +121,7 @@ pub(super) fn define(
             target: foreign.target.clone(),
             carrier: Carrier::of(&ty),
             results: ty.results().len(),
+            transit: transit.clone(),
         });
         import.define(&mut instance, function, &ty)?;
     }
@@ -148,18 +152,21 @@ impl Import {
                 results,
             ),
             None if ty.async_() => instance.func_new_concurrent(name, move |accessor, _, params, results| {
-                let caller = accessor.with(|mut access| access.data_mut().context().cloned());
+                let caller = accessor.with(|mut access| Caller::of(access.data_mut()));
                 let import = self.clone();
                 Box::pin(async move {
                     let output = match &import.target {
-                        Target::Service(_) => import.concurrent(caller, import.values(params)).await,
+                        Target::Service(_) => {
+                            let bytes = 2 * transit::sizes(params);
+                            import.concurrent(caller, bytes, || import.values(params)).await
+                        }
                         Target::Stub(stub) => import.stubbed(caller, &**stub, params).await,
                     };
                     import.fill(output, results)
                 })
             }),
             None => instance.func_new_async(name, move |store, _, params, results| {
-                let caller = store.data().context().cloned();
+                let caller = Caller::of(store.data());
                 let import = self.clone();
                 Box::new(async move {
                     match &import.target {
@@ -168,7 +175,7 @@ impl Import {
                                 params,
                                 results: &mut *results,
                             };
-                            match import.inline(caller, call).await {
+                            match import.inline(caller, transit::sizes(call.params), call).await {
                                 Ok(()) => Ok(()),
                                 Err(failed) => import.fill(Err(failed), results),
                             }
@@ -184,15 +191,17 @@ impl Import {
     }
 
     /// Asks the gate.
-    async fn enter(&self, caller: Option<Arc<RequestContext>>) -> Result<Passage, CallError> {
-        let caller = caller.ok_or(CallError::NoRequest)?;
+    async fn enter(&self, caller: &Caller, bytes: usize) -> Result<(Passage, Option<Load>), CallError> {
+        let caller = caller.context.as_ref().ok_or(CallError::NoRequest)?;
+        let load = self.transit.take(bytes).ok_or(CallError::Congested)?;
         let Target::Service(gate) = &self.target else {
             return Err(CallError::Host);
         };
-        match gate.enter(&caller, &self.wanted.function) {
+        let passage = match gate.enter(caller, &self.wanted.function) {
             Entering::Now(entered) => entered,
             Entering::Later(entering) => entering.await,
-        }
+        };
+        Ok((passage?, load))
     }
 
     fn values(&self, params: &[Val]) -> Dynamic {
@@ -202,47 +211,44 @@ impl Import {
         }
     }
 
-    async fn stubbed(
-        &self,
-        caller: Option<Arc<RequestContext>>,
-        stub: &dyn Stub,
-        params: &[Val],
-    ) -> Result<Vec<Val>, Failed> {
+    async fn stubbed(&self, caller: Caller, stub: &dyn Stub, params: &[Val]) -> Result<Vec<Val>, Failed> {
         match stub.call(&self.wanted.function, params.to_vec()).await {
             Ok(output) => Ok(output.into_iter().collect()),
-            Err(error) => Err(Failed { error, path: caller }),
+            Err(error) => Err(caller.failed(error)),
         }
     }
 
-    async fn inline<C: Call>(
-        &self,
-        caller: Option<Arc<RequestContext>>,
-        call: C,
-    ) -> Result<C::Output, Failed> {
-        let path = caller.clone();
+    /// `bytes` is what the arguments take up.
+    async fn inline<C: Call>(&self, caller: Caller, bytes: usize, call: C) -> Result<C::Output, Failed> {
         let done = async {
-            let passage = self.enter(caller).await?;
+            let (passage, _load) = self.enter(&caller, bytes).await?;
             call::inline(passage, &self.wanted, call).await
         };
-        done.await.map_err(|error| Failed { error, path })
+        done.await.map_err(|error| caller.failed(error))
     }
 
+    /// `bytes` is what the arguments take up.
     async fn concurrent<C: Call + 'static>(
         &self,
-        caller: Option<Arc<RequestContext>>,
-        call: C,
+        caller: Caller,
+        bytes: usize,
+        call: impl FnOnce() -> C,
     ) -> Result<C::Output, Failed> {
-        let path = caller.clone();
         let done = async {
-            let nursery = caller.as_ref().map(|caller| caller.nursery.clone());
-            let passage = self.enter(caller).await?;
+            let (passage, load) = self.enter(&caller, bytes).await?;
+            let nursery = passage.context.nursery.clone();
             let (answer, waiting) = oneshot::channel();
-            nursery
-                .ok_or(CallError::NoRequest)?
-                .leave(call::concurrent(passage, self.wanted.clone(), call, answer).boxed());
+            let called = call::concurrent(passage, self.wanted.clone(), call(), answer);
+            nursery.leave(
+                async move {
+                    called.await;
+                    drop(load);
+                }
+                .boxed(),
+            );
             waiting.await.unwrap_or(Err(CallError::Host))
         };
-        done.await.map_err(|error| Failed { error, path })
+        done.await.map_err(|error| caller.failed(error))
     }
 
     /// What a guest reads of a failure: the function, the callee, why, and by which way it was called.
@@ -254,9 +260,10 @@ impl Import {
             Target::Service(gate) => gate.callee().as_str(),
             Target::Stub(_) => "its stub",
         };
-        let path = failed.path.as_ref().map_or_else(String::new, |caller| {
-            format!(" ({} → {callee})", caller.path())
-        });
+        let path = failed
+            .path
+            .as_ref()
+            .map_or_else(String::new, |caller| format!(" ({} → {callee})", caller.path()));
         format!(
             "calling `{interface}.{function}` of `{callee}` failed: {}{path}",
             failed.error
@@ -283,6 +290,30 @@ impl Import {
     }
 }
 
+/// Who calls.
+struct Caller {
+    /// The request that the instance works for.
+    context: Option<Arc<RequestContext>>,
+    /// Tells that the instance has this call under way.
+    _call: Arc<()>,
+}
+
+impl Caller {
+    fn of(guest: &Guest) -> Self {
+        Self {
+            context: guest.context().cloned(),
+            _call: guest.call(),
+        }
+    }
+
+    fn failed(&self, error: CallError) -> Failed {
+        Failed {
+            error,
+            path: self.context.clone(),
+        }
+    }
+}
+
 /// A call that failed, and the way by which it was made.
 struct Failed {
     error: CallError,
@@ -300,29 +331,38 @@ struct Definition<'a, 'b> {
 impl Definition<'_, '_> {
     fn typed<P, R>(self) -> wasmtime::Result<()>
     where
-        P: ComponentNamedList + Lift + Lower + Send + Sync + 'static,
+        P: ComponentNamedList + Lift + Lower + Arguments + Send + Sync + 'static,
         R: ComponentNamedList + Lift + Lower + Answer + Send + Sync + 'static,
     {
         let import = self.import;
         if self.concurrent {
-            return self
-                .instance
-                .func_wrap_concurrent(self.name, move |accessor: &Accessor<Guest>, params: P| {
-                    let caller = accessor.with(|mut access| access.data_mut().context().cloned());
+            return self.instance.func_wrap_concurrent(
+                self.name,
+                move |accessor: &Accessor<Guest>, params: P| {
+                    let caller = accessor.with(|mut access| Caller::of(access.data_mut()));
                     let import = import.clone();
                     Box::pin(async move {
-                        let output = import.concurrent(caller, Typed::<P, R>::new(params)).await;
-                        output.or_else(|failed| R::carry(|| import.text(&failed)).ok_or_else(|| import.trap(&failed)))
+                        let bytes = params.bytes();
+                        let output = import
+                            .concurrent(caller, bytes, || Typed::<P, R>::new(params))
+                            .await;
+                        output.or_else(|failed| {
+                            R::carry(|| import.text(&failed)).ok_or_else(|| import.trap(&failed))
+                        })
                     })
-                });
+                },
+            );
         }
         self.instance
             .func_wrap_async(self.name, move |store: StoreContextMut<'_, Guest>, params: P| {
-                let caller = store.data().context().cloned();
+                let caller = Caller::of(store.data());
                 let import = import.clone();
                 Box::new(async move {
-                    let output = import.inline(caller, Typed::<P, R>::new(params)).await;
-                    output.or_else(|failed| R::carry(|| import.text(&failed)).ok_or_else(|| import.trap(&failed)))
+                    let bytes = params.bytes();
+                    let output = import.inline(caller, bytes, Typed::<P, R>::new(params)).await;
+                    output.or_else(|failed| {
+                        R::carry(|| import.text(&failed)).ok_or_else(|| import.trap(&failed))
+                    })
                 })
             })
     }

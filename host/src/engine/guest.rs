@@ -47,6 +47,7 @@ pub(super) struct Guest {
     open_stores: usize,
     open_databases: Arc<AtomicUsize>,
     output: SharedOutput,
+    calls: Arc<()>,
     pub(super) limiter: Limiter,
 }
 
@@ -112,6 +113,7 @@ impl Guest {
             open_stores: 0,
             open_databases: Arc::new(AtomicUsize::new(0)),
             output,
+            calls: Arc::new(()),
             limiter: Limiter::new(
                 program.limits.instance_memory,
                 program.limits.table_elements,
@@ -129,6 +131,16 @@ impl Guest {
     /// The request that this instance works for.
     pub(super) fn context(&self) -> Option<&Arc<RequestContext>> {
         self.outbound.context()
+    }
+
+    /// What a call of another service holds for as long as it is under way.
+    pub(super) fn call(&self) -> Arc<()> {
+        self.calls.clone()
+    }
+
+    /// Whether calls of other services are under way.
+    pub(super) fn has_calls(&self) -> bool {
+        Arc::strong_count(&self.calls) > 1
     }
 
     /// The request is over. Returns what the guest's panic said, if its last words were those of a panic.

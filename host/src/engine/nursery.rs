@@ -7,7 +7,8 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -41,40 +42,51 @@ impl Nursery {
         }
     }
 
-    /// Drives `guest` and every call that is left here meanwhile, until all are done. If the guest fails, its calls go with
-    /// it.
-    pub(super) async fn drive<T, E>(&self, guest: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        let _closing = Closing(self);
+    /// Drives `guest`, and beside it every call that is left here meanwhile. Calls that go on when the guest is done are handed
+    /// back: they hold nothing of it any more. If the guest fails, its calls go with it.
+    pub(super) async fn drive<T, E>(
+        self: &Arc<Self>,
+        guest: impl Future<Output = Result<T, E>>,
+    ) -> Result<(T, Option<Rest>), E> {
+        let mut rest = Rest {
+            // Most requests make no such call, and pay for none.
+            calls: None,
+            closing: Closing(self.clone()),
+        };
         let mut guest = pin!(guest);
-        let mut answer = None;
-        // Most requests make no such call, and pay for none.
-        let mut calls: Option<FuturesUnordered<BoxFuture<'static, ()>>> = None;
+        let answer = poll_fn(|cx| {
+            for _ in 0..MAX_ROUNDS {
+                if let Poll::Ready(ended) = guest.as_mut().poll(cx) {
+                    return Poll::Ready(ended);
+                }
+                if !rest.poll(cx) {
+                    return Poll::Pending;
+                }
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await?;
+        rest.take_arrived();
+        let is_done = rest.calls.as_ref().is_none_or(FuturesUnordered::is_empty);
+        Ok((answer, (!is_done).then_some(rest)))
+    }
+}
+
+/// The calls that are driven beside a guest.
+pub(super) struct Rest {
+    calls: Option<FuturesUnordered<BoxFuture<'static, ()>>>,
+    closing: Closing,
+}
+
+impl Rest {
+    /// Drives the calls to their end, and those that they make.
+    pub(super) async fn drive(mut self) {
         poll_fn(|cx| {
             for _ in 0..MAX_ROUNDS {
-                if answer.is_none()
-                    && let Poll::Ready(ended) = guest.as_mut().poll(cx)
-                {
-                    answer = Some(ended?);
-                }
-                let arrived = std::mem::take(&mut self.arrived.lock().calls);
-                if !arrived.is_empty() {
-                    calls.get_or_insert_default().extend(arrived);
-                }
-                let Some(calls) = &mut calls else {
-                    return answer
-                        .take()
-                        .map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer)));
-                };
-                let mut ended = false;
-                while let Poll::Ready(Some(())) = calls.poll_next_unpin(cx) {
-                    ended = true;
-                }
-                // A callee may have left calls of its own, and a call that ended may let the guest go on.
-                if !ended && self.arrived.lock().calls.is_empty() {
-                    return match calls.is_empty() {
-                        true => answer
-                            .take()
-                            .map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
+                if !self.poll(cx) {
+                    return match self.calls.as_ref().is_none_or(FuturesUnordered::is_empty) {
+                        true => Poll::Ready(()),
                         false => Poll::Pending,
                     };
                 }
@@ -82,14 +94,35 @@ impl Nursery {
             cx.waker().wake_by_ref();
             Poll::Pending
         })
-        .await
+        .await;
+    }
+
+    fn take_arrived(&mut self) {
+        let arrived = std::mem::take(&mut self.closing.0.arrived.lock().calls);
+        if !arrived.is_empty() {
+            self.calls.get_or_insert_default().extend(arrived);
+        }
+    }
+
+    /// Polls every call that can go on. True if somebody may go on now who could not before: a call that ended lets its caller
+    /// go on, and a callee may have left calls of its own.
+    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        self.take_arrived();
+        let Some(calls) = &mut self.calls else {
+            return false;
+        };
+        let mut ended = false;
+        while let Poll::Ready(Some(())) = calls.poll_next_unpin(cx) {
+            ended = true;
+        }
+        ended || !self.closing.0.arrived.lock().calls.is_empty()
     }
 }
 
 /// Calls hold their request, and the request holds the nursery: what was left and never driven must not stay.
-struct Closing<'a>(&'a Nursery);
+struct Closing(Arc<Nursery>);
 
-impl Drop for Closing<'_> {
+impl Drop for Closing {
     fn drop(&mut self) {
         let left = {
             let mut arrived = self.0.arrived.lock();
@@ -102,8 +135,6 @@ impl Drop for Closing<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use futures::FutureExt;
     use futures::channel::oneshot;
 
@@ -132,7 +163,36 @@ mod tests {
             nursery.leave(call(nursery.clone(), 100, send));
             receive.await
         };
-        assert_eq!(nursery.drive(guest).await, Ok(101));
+        let (answer, rest) = nursery.drive(guest).await.unwrap_or((0, None));
+        assert_eq!(answer, 101);
+        assert!(rest.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_call_that_goes_on_is_handed_back_and_does_not_hold_the_guest_up() {
+        let nursery = Arc::new(Nursery::default());
+        let (go_on, wait) = oneshot::channel::<()>();
+        let (done, mut is_done) = oneshot::channel::<u32>();
+        let inner = nursery.clone();
+        let guest = async {
+            nursery.leave(
+                async move {
+                    let _go_on = wait.await;
+                    // What it calls in turn is driven too.
+                    inner.leave(call(inner.clone(), 3, done));
+                }
+                .boxed(),
+            );
+            Ok::<_, ()>(())
+        };
+        let Ok(((), Some(rest))) = nursery.drive(guest).await else {
+            panic!("the call has nobody to drive it");
+        };
+        assert_eq!(is_done.try_recv(), Ok(None));
+        assert_eq!(go_on.send(()), Ok(()));
+        rest.drive().await;
+        assert_eq!(is_done.try_recv(), Ok(Some(4)));
+        assert_eq!(Arc::strong_count(&nursery), 1);
     }
 
     #[tokio::test]
@@ -150,7 +210,7 @@ mod tests {
             );
             Err::<(), _>("trapped")
         };
-        assert_eq!(nursery.drive(guest).await, Err("trapped"));
+        assert!(matches!(nursery.drive(guest).await, Err("trapped")));
         assert!(receive.try_recv().is_err());
         nursery.leave(std::future::pending().boxed());
         assert_eq!(Arc::strong_count(&nursery), 1);

@@ -130,12 +130,16 @@ mod tests {
         assert!(places.try_take());
         assert_eq!(
             places.take(None).await,
-            Err(NoPlace::TooLong { waited: Duration::from_secs(1) })
+            Err(NoPlace::TooLong {
+                waited: Duration::from_secs(1)
+            })
         );
         let deadline = Instant::now() + Duration::from_millis(10);
         assert_eq!(
             places.take(Some(deadline)).await,
-            Err(NoPlace::TooLong { waited: Duration::from_millis(10) })
+            Err(NoPlace::TooLong {
+                waited: Duration::from_millis(10)
+            })
         );
         places.give_back();
         assert_eq!(places.take(None).await, Ok(()));

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use wasmtime::component::Func;
 use wasmtime::{Store, UpdateDeadline, component};
 use wasmtime_wasi_http::{p2, p3};
@@ -16,6 +15,7 @@ use super::compile::Entry;
 use super::export::{Functions, Wanted};
 use super::failure::Report;
 use super::guest::Guest;
+use super::idle::Idle;
 use super::{Code, Engines};
 use crate::capability::Grants;
 use crate::model::{Limits, RevisionId, ServiceName};
@@ -92,7 +92,6 @@ pub(super) struct Instance {
     handler: Option<Handler>,
     pub(super) functions: Functions,
     served: u32,
-    idle_since: Instant,
 }
 
 impl Instance {
@@ -132,7 +131,7 @@ pub struct Program {
     pub(super) metrics: Arc<RevisionMetrics>,
     pub(super) tasks: Tasks,
     reuse: Reuse,
-    idle: Mutex<Vec<Instance>>,
+    idle: Arc<Idle>,
     engines: Arc<Engines>,
     code: Option<Code>,
     /// Tells it from every other program of this process.
@@ -166,7 +165,7 @@ impl Program {
             metrics,
             tasks,
             reuse,
-            idle: Mutex::new(Vec::new()),
+            idle: engines.idle.register(),
             engines,
             code: Some(code),
             number: PROGRAMS.fetch_add(1, Ordering::Relaxed),
@@ -219,20 +218,14 @@ impl Program {
             (Reuse::Serial { idle, .. }, _) | (Reuse::Never, Reuse::Serial { idle, .. }) => idle,
             (Reuse::Never, Reuse::Never) => return,
         };
-        let expired: Vec<Instance> = {
-            let mut waiting = self.idle.lock();
-            // The oldest are in front.
-            let keep = waiting.partition_point(|instance| now.duration_since(instance.idle_since) >= idle);
-            waiting.drain(..keep).collect()
-        };
-        drop(expired);
+        self.idle.drop_expired(now, idle);
     }
 
     /// A waiting instance, or a fresh one.
     pub(super) async fn checkout(&self, purpose: Use) -> Result<Instance, Report> {
         let waiting = match self.reuse(purpose) {
             Reuse::Never => None,
-            Reuse::Serial { .. } => self.idle.lock().pop(),
+            Reuse::Serial { .. } => self.idle.pop(),
         };
         match waiting {
             Some(mut instance) => {
@@ -240,7 +233,8 @@ impl Program {
                 self.metrics.instantiated(Instantiation::Reused);
                 Ok(instance)
             }
-            None => self.instantiate().await,
+            // Apart, since it is large and rare: most calls would carry it along unused.
+            None => Box::pin(self.instantiate()).await,
         }
     }
 
@@ -250,17 +244,24 @@ impl Program {
             return;
         };
         instance.served += 1;
-        if instance.served >= max_requests {
+        // What a guest has begun and not waited for belongs to the request that is over.
+        if instance.served >= max_requests || instance.store.data().has_calls() {
             return;
         }
-        instance.idle_since = Instant::now();
-        let mut waiting = self.idle.lock();
-        if waiting.len() < self.limits.concurrency.get() as usize {
-            waiting.push(instance);
+        self.idle.push(instance, self.limits.concurrency.get() as usize);
+    }
+
+    /// A fresh instance. Where every pool slot is taken, instances that only wait make room.
+    async fn instantiate(&self) -> Result<Instance, Report> {
+        loop {
+            match self.try_instantiate().await {
+                Err(report) if report.is_no_instance() && self.engines.idle.drop_oldest() => {}
+                instantiated => return instantiated,
+            }
         }
     }
 
-    async fn instantiate(&self) -> Result<Instance, Report> {
+    async fn try_instantiate(&self) -> Result<Instance, Report> {
         let code = self.code()?;
         let half = if code.concurrent {
             &self.engines.concurrent
@@ -285,15 +286,12 @@ impl Program {
             handler: None,
             functions: Functions::default(),
             served: 0,
-            idle_since: Instant::now(),
         })
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        self.engines
-            .reaper
-            .reap((std::mem::take(self.idle.get_mut()), self.code.take()));
+        self.engines.reaper.reap((self.idle.take_all(), self.code.take()));
     }
 }

@@ -144,17 +144,21 @@ async fn work(
     let limit = program.limits.timeout;
     let mut instance = None;
     let report = {
-        let served = charged(
-            serve(&program, &mut instance, request, &context, head),
-            &program.metrics,
-        );
+        let served = pin!(serve(&program, &mut instance, request, &context, head));
+        let served = charged(served, &program.metrics);
         // The calls to other services that the guest makes are driven beside it.
         let served = AssertUnwindSafe(context.nursery.drive(served)).catch_unwind();
         tokio::select! {
             // Cancel-safe: the loser is dropped with everything it holds, and so is the Wasm store below.
             biased;
             served = served => match served {
-                Ok(Ok(())) => None,
+                Ok(Ok(((), rest))) => {
+                    if let Some(rest) = rest {
+                        // Callees that work on after they have answered take up their own places, not the caller's.
+                        drop(program.tasks.spawn("calls", rest.drive()));
+                    }
+                    None
+                }
                 Ok(Err(report)) => Some(report),
                 Err(panic) => Some(host_panic(&panic)),
             },
@@ -184,7 +188,7 @@ async fn work(
         // The client's fault, not the guest's: it is answered, not reported.
         return Err(Failure::of_body(fault, &program.limits));
     }
-    let failure = report.log(&program, context.id, last_words);
+    let failure = report.log(&program, &context, last_words);
     // The Wasm store goes only now, and with it the ends of the guest's streams.
     drop(instance);
     Err(failure)
@@ -314,8 +318,7 @@ thread_local! {
 }
 
 /// Charges the time that a future is polled to the revision, less what calls to other services took of it.
-pub(super) async fn charged<F: Future>(future: F, metrics: &RevisionMetrics) -> F::Output {
-    let mut future = pin!(future);
+pub(super) async fn charged<F: Future>(mut future: Pin<&mut F>, metrics: &RevisionMetrics) -> F::Output {
     poll_fn(|cx| {
         let outer = ELSEWHERE.replace(Duration::ZERO);
         let started = Instant::now();

@@ -18,7 +18,7 @@ use super::tracked::{Exchange, Tracked};
 use crate::engine::{Body, Chain, ChainError, Drive, Failure, Hop, RequestContext};
 use crate::model::ServiceName;
 use crate::service::{Generation, Revision, Target};
-use crate::telemetry::trace::{Incoming, RequestStart, Tracer};
+use crate::telemetry::trace::{Incoming, RequestStart, SpanStatus, Tracer};
 
 /// The services of one generation, for each other.
 pub(super) struct Within {
@@ -92,15 +92,19 @@ impl Chain for Within {
         });
         span.served_by(revision.service(), revision.id());
         let Some(mut context) = caller.next_hop(revision.service().clone(), revision.limits().timeout) else {
+            span.end(SpanStatus::Error("too_deep".into()));
             return ready(Err(ChainError::TooDeep)).boxed();
         };
         context.trace = span.context();
         let context = Arc::new(context);
         Box::pin(async move {
-            let lease = revision
-                .lease()
-                .await
-                .map_err(|_| ChainError::Failed(Failure::NoInstance))?;
+            let lease = match revision.lease().await {
+                Ok(lease) => lease,
+                Err(_) => {
+                    span.end(SpanStatus::Error("overload".into()));
+                    return Err(ChainError::Failed(Failure::NoInstance));
+                }
+            };
             let exchange = Exchange {
                 id: context.id,
                 started,

@@ -61,8 +61,7 @@ pub fn component(app: &App, service: &Service, fetched: &Fetched) -> Result<Comp
         });
     }
     let linked = |import: &str| {
-        InterfaceName::parse(import)
-            .is_ok_and(|import| linking::declaration(service, &import).is_some())
+        InterfaceName::parse(import).is_ok_and(|import| linking::declaration(service, &import).is_some())
     };
     let composition = compose::compose(&bytes, &parts, &linked).map_err(|source| Error::Compose {
         service: service.name.clone(),
@@ -76,12 +75,7 @@ pub fn component(app: &App, service: &Service, fetched: &Fetched) -> Result<Comp
     })
 }
 
-fn part(
-    app: &App,
-    service: &Service,
-    dependency: &Dependency,
-    fetched: &Fetched,
-) -> Result<Vec<u8>, Error> {
+fn part(app: &App, service: &Service, dependency: &Dependency, fetched: &Fetched) -> Result<Vec<u8>, Error> {
     match &dependency.source {
         DependencySource::Path(path) => read_file(path).map_err(|source| Error::ReadDependency {
             service: service.name.clone(),

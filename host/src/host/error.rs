@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::linking::LinkErrors;
 use crate::adapter::download::DownloadError;
 use crate::adapter::files::FilesError;
 use crate::adapter::http_client::TlsSetupError;
@@ -11,11 +12,10 @@ use crate::adapter::sqlite::SqliteDataError;
 use crate::adapter::variables::VariablesError;
 use crate::compose::ComposeError;
 use crate::engine::{self, CompileError};
-use super::linking::LinkErrors;
 use crate::link::ReflectError;
 use crate::manifest::{Location, UnresolvedVariable};
-use crate::model::{DependencyName, ServiceName};
 use crate::model::outbound_host::AllowedHostError;
+use crate::model::{DependencyName, ServiceName};
 use crate::telemetry::trace::SettingsError;
 
 /// Why a host does not start.

@@ -9,19 +9,17 @@ use super::Error;
 use crate::engine::{Compiled, Foreign, Target};
 use crate::link::{self, ExplicitLink, Link, LinkError, LinkWarning, Policy, Resolution, ServiceContracts};
 use crate::manifest::{LinkDeclaration, Service};
-use crate::model::InterfaceName;
+use crate::model::{InterfaceName, Limits};
 use crate::service::Identity;
 use crate::telemetry::Metrics;
 use crate::telemetry::trace::Tracer;
 
-/// Packages that belong to the host: what it does not have of these, no service provides either.
-const OF_THE_HOST: [&str; 3] = ["wasi", "spin", "fermyon"];
+/// What belongs to the host: what it does not have of these, no service provides either.
+const OF_THE_HOST: [&str; 3] = ["wasi:", "spin:", "fermyon:spin/"];
 
 /// Whether an import is the host's to provide.
 pub fn is_of_the_host(import: &str) -> bool {
-    import
-        .split_once(':')
-        .is_some_and(|(namespace, _)| OF_THE_HOST.contains(&namespace))
+    OF_THE_HOST.iter().any(|prefix| import.starts_with(prefix))
 }
 
 /// What a service imports and exports, and what its manifest entry says of links.
@@ -105,11 +103,45 @@ pub(super) fn foreign(
     .collect()
 }
 
+/// What the links of a service say and cannot have, since the callee's own limits are tighter: a line for each.
+pub fn without_effect(service: &Service, limits: &Limits) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (import, declared) in &service.links {
+        let LinkDeclaration {
+            service: callee,
+            location,
+            ..
+        } = declared;
+        if let Some(timeout) = declared.timeout
+            && timeout > limits.timeout
+        {
+            lines.push(format!(
+                "{location}: `timeout = {timeout:?}` of the link to `{import}` has no effect: `{callee}` may take {:?}",
+                limits.timeout
+            ));
+        }
+        if let Some(concurrency) = declared.concurrency
+            && concurrency > limits.concurrency
+        {
+            lines.push(format!(
+                "{location}: `concurrency = {concurrency}` of the link to `{import}` has no effect: `{callee}` takes {} \
+                 calls at once",
+                limits.concurrency
+            ));
+        }
+    }
+    lines
+}
+
 /// Warns of what works and is most likely not meant.
 pub(super) fn warn(warnings: &[LinkWarning]) {
     for warning in warnings {
         // The log is one line an event.
-        let lines: Vec<String> = warning.to_string().lines().map(|line| line.trim().to_owned()).collect();
+        let lines: Vec<String> = warning
+            .to_string()
+            .lines()
+            .map(|line| line.trim().to_owned())
+            .collect();
         tracing::warn!("{}", lines.join(" "));
     }
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
 
-use super::runtime_config::{KeyValueBackend, RuntimeConfig, SqliteBackend};
 use super::composing::{self, Composed, Fetched};
 use super::linking;
+use super::runtime_config::{KeyValueBackend, RuntimeConfig, SqliteBackend};
 use super::{Error, Options, StateDir};
 use crate::adapter::blocking::{Blocking, BlockingSettings};
 use crate::adapter::download::{DownloadSettings, Downloads};
@@ -26,7 +26,7 @@ use crate::capability::sqlite::Sqlite;
 use crate::capability::sqlite::port::{Bounds, Database};
 use crate::capability::variables::Variables;
 use crate::engine::{self, Compiled, Engines, Origin, Program, Reuse};
-use crate::link::{ResolvedLink, Resolution};
+use crate::link::{Resolution, ResolvedLink};
 use crate::manifest::{App, Service, UnresolvedVariable};
 use crate::model::outbound_host::AllowedHosts;
 use crate::model::{DataScope, Label, Limits, RevisionId, ServiceName};
@@ -173,6 +173,14 @@ impl Preparing {
             .collect::<Result<_, _>>()?;
         let resolution = linking::links(&contracts)?;
         linking::warn(&resolution.warnings);
+        let limits = limits(&options.runtime_config);
+        for line in app
+            .services
+            .values()
+            .flat_map(|service| linking::without_effect(service, &limits))
+        {
+            tracing::warn!("{line}");
+        }
         let mut revisions = BTreeMap::new();
         let mut summaries = Vec::new();
         for (service, compiled, staged) in loaded {

@@ -60,7 +60,10 @@ impl Link {
     }
 
     fn span(&self, caller: &RequestContext, function: &str, started: Clock) -> Span {
-        match self.sites.get(function).filter(|_| self.tracer.is_enabled()) {
+        if !self.tracer.is_enabled() {
+            return Span::unrecorded(caller.trace);
+        }
+        match self.sites.get(function) {
             Some(site) => self.tracer.call(site, caller.trace, started),
             None => Span::unrecorded(caller.trace),
         }
@@ -70,7 +73,7 @@ impl Link {
     fn aim(
         &self,
         caller: &Arc<RequestContext>,
-        span: &mut Span,
+        crossing: &mut Crossing,
     ) -> Result<(Arc<dyn Callee>, Arc<RequestContext>, Instant), CallError> {
         let callee = caller
             .callees
@@ -78,11 +81,16 @@ impl Link {
             .ok_or_else(|| CallError::Missing(self.callee.clone()))?;
         let limit = callee.program().limits().timeout;
         let timeout = self.timeout.map_or(limit, |timeout| timeout.min(limit));
-        span.callee_revision(callee.program().revision());
+        crossing.span.callee_revision(callee.program().revision());
         let mut context = caller
-            .next_call(self.callee.clone(), limit, timeout)
+            .next_call(
+                self.callee.clone(),
+                limit,
+                timeout,
+                Instant::from_std(crossing.started),
+            )
             .ok_or(CallError::TooDeep)?;
-        context.trace = span.context();
+        context.trace = crossing.span.context();
         let deadline = context.ends_at();
         if deadline <= context.progress.started() {
             return Err(CallError::TimedOut(Duration::ZERO));
@@ -105,7 +113,7 @@ impl Gate for Link {
             of_link: None,
             place: None,
         };
-        let (callee, context, deadline) = match self.aim(caller, &mut crossing.span) {
+        let (callee, context, deadline) = match self.aim(caller, &mut crossing) {
             Ok(aimed) => aimed,
             Err(error) => {
                 crossing.ended(Some(&error));
@@ -181,7 +189,6 @@ impl Crossing {
             hold: Box::new(self),
         }
     }
-
 }
 
 impl Hold for Crossing {
@@ -216,7 +223,9 @@ fn outcome(error: Option<&CallError>) -> LinkOutcome {
         None => LinkOutcome::Answered,
         Some(CallError::Trapped) => LinkOutcome::Trap,
         Some(CallError::TimedOut(_)) => LinkOutcome::Timeout,
-        Some(CallError::Overloaded(_) | CallError::NoInstance) => LinkOutcome::Overload,
+        Some(CallError::Overloaded(_) | CallError::NoInstance | CallError::Congested) => {
+            LinkOutcome::Overload
+        }
         Some(CallError::TooDeep) => LinkOutcome::TooDeep,
         Some(CallError::Missing(_) | CallError::NoFunction) => LinkOutcome::Missing,
         Some(

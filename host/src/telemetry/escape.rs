@@ -23,6 +23,18 @@ pub(super) fn push_text(line: &mut String, text: &str) {
     );
 }
 
+/// `text` for people, of any number of lines: what is hostile is escaped.
+pub(super) fn lines(text: &str) -> String {
+    let mut harmless = String::with_capacity(text.len());
+    for (index, line) in text.split('\n').enumerate() {
+        if index > 0 {
+            harmless.push('\n');
+        }
+        push_text(&mut harmless, line);
+    }
+    harmless
+}
+
 /// Appends `text` as a JSON string (RFC 8259) with its quotes. What is hostile is escaped even where JSON
 /// would not ask for it, so that a log shown on a terminal is harmless too; a parser gets the text back as it
 /// was.
@@ -61,7 +73,12 @@ fn push(line: &mut String, text: &str, special: impl Fn(char) -> bool, escape: i
 
 #[cfg(test)]
 mod tests {
-    use super::{push_json, push_text};
+    use super::{lines, push_json, push_text};
+
+    #[test]
+    fn lines_stay_and_escapes_do_not() {
+        assert_eq!(lines("one\n\ttwo \x1b[2J\r\n"), "one\n\ttwo \\u{1b}[2J\\r\n");
+    }
 
     fn text(text: &str) -> String {
         let mut line = String::new();

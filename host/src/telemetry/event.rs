@@ -152,6 +152,8 @@ pub struct GuestFailure<'a> {
     pub kind: FailureKind,
     /// What happened, in a line: the trap, or the panic message when there is one.
     pub message: &'a str,
+    /// The services by which the request came here, `orders → catalog`; `None` where it came from a client.
+    pub chain: Option<&'a str>,
     /// The Wasm frames, one a line; empty when there are none.
     pub backtrace: &'a str,
 }
@@ -170,6 +172,7 @@ pub fn guest_failure(failure: &GuestFailure<'_>) {
         { field::REVISION } = %revision,
         { field::REQUEST_ID } = request_id.map(tracing::field::display),
         { field::KIND } = failure.kind.as_str(),
+        { field::CHAIN } = failure.chain,
         { field::BACKTRACE } = Some(failure.backtrace).filter(|frames| !frames.is_empty()),
     );
 }

@@ -115,6 +115,9 @@ impl GuestOutput {
     /// for standard output and when there is no such message.
     #[must_use]
     pub fn panic_message(&self) -> Option<String> {
+        if self.tail.is_empty() {
+            return None;
+        }
         let tail = String::from_utf8_lossy(&self.tail);
         // `thread 'main' panicked at src/lib.rs:3:5:`, the message on the next lines, then a note.
         let (_, report) = tail.rsplit_once("panicked at ")?;

@@ -40,7 +40,7 @@ impl Clock {
     /// A clock that stands at so many seconds after the Unix epoch.
     #[must_use]
     pub fn at_unix(seconds: u64) -> Self {
-        Self::at(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+        Self::at(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds).min(LAST))
     }
 
     /// Lets time pass.
@@ -105,6 +105,7 @@ mod tests {
     fn no_time_is_before_the_epoch_and_none_overflows() {
         let clock = Clock::at(SystemTime::UNIX_EPOCH - Duration::from_secs(1));
         assert_eq!(clock.now(), SystemTime::UNIX_EPOCH);
+        assert_eq!(Clock::at_unix(u64::MAX).now(), SystemTime::UNIX_EPOCH + LAST);
         clock.advance(Duration::MAX);
         clock.advance(Duration::MAX);
         assert_eq!(clock.monotonic(), Duration::MAX);

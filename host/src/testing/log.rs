@@ -55,35 +55,46 @@ impl fmt::Display for LogLine {
 
 /// The lines of one service.
 #[derive(Clone, Default)]
-pub(super) struct Log(Arc<Mutex<VecDeque<LogLine>>>);
+pub(super) struct Log(Arc<Mutex<Lines>>);
+
+#[derive(Default)]
+struct Lines {
+    kept: VecDeque<LogLine>,
+    /// How many there were before those that are kept.
+    forgotten: usize,
+}
 
 impl Log {
     pub(super) fn lines(&self) -> Vec<LogLine> {
-        self.0.lock().iter().cloned().collect()
+        self.0.lock().kept.iter().cloned().collect()
     }
 
-    /// What was said since there were `before` lines, for an error.
+    /// What was said after the first `before` lines ([`said`](Self::said)), for an error.
     pub(super) fn since(&self, before: usize) -> String {
         const MAX_SHOWN: usize = 50;
         let lines = self.0.lock();
-        let before = before.max(lines.len().saturating_sub(MAX_SHOWN));
+        let new = before.saturating_sub(lines.forgotten);
         lines
+            .kept
             .iter()
-            .skip(before)
+            .skip(new.max(lines.kept.len().saturating_sub(MAX_SHOWN)))
             .map(|line| format!("\n  {}", line.to_string().replace('\n', "\n    ")))
             .collect()
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.0.lock().len()
+    /// How many lines there were, with those that are no longer kept.
+    pub(super) fn said(&self) -> usize {
+        let lines = self.0.lock();
+        lines.forgotten + lines.kept.len()
     }
 
     fn push(&self, line: LogLine) {
         let mut lines = self.0.lock();
-        if lines.len() == MAX_LINES {
-            lines.pop_front();
+        if lines.kept.len() == MAX_LINES {
+            lines.kept.pop_front();
+            lines.forgotten += 1;
         }
-        lines.push_back(line);
+        lines.kept.push_back(line);
     }
 
     /// A subscriber that keeps lines here, in front of the present one.
@@ -242,11 +253,14 @@ mod tests {
                 text: number.to_string(),
             });
         }
-        assert_eq!(log.len(), MAX_LINES);
+        assert_eq!(log.lines().len(), MAX_LINES);
+        assert_eq!(log.said(), MAX_LINES + 1);
         assert_eq!(
             log.lines().first().map(|line| line.text.clone()),
             Some("1".to_owned())
         );
-        assert_eq!(log.since(MAX_LINES - 1), format!("\n  stdout: {MAX_LINES}"));
+        assert_eq!(log.since(MAX_LINES), format!("\n  stdout: {MAX_LINES}"));
+        assert_eq!(log.since(log.said()), "");
+        assert_eq!(log.since(0).lines().count(), 51, "an empty one, and the last 50");
     }
 }

@@ -1,7 +1,7 @@
 //! What answers in place of other services, and what it was asked.
 //!
 //! Closures are given by function; each answer is held against the function's type before the guest gets it. What a stub did
-//! wrong is the test's own fault: it is kept here, and fails the request that met it.
+//! wrong is the test's own fault: it is kept with the request that met it ([`watched`]), and fails that one alone.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -120,22 +120,42 @@ pub enum StubFault {
 /// A closure that answers.
 pub(super) type Respond = Arc<dyn Fn(Vec<Value>) -> BoxFuture<'static, Answer> + Send + Sync>;
 
+tokio::task_local! {
+    /// The first fault that the request met for which this task works.
+    static MET: Arc<Mutex<Option<StubFault>>>;
+}
+
+/// Does the work of one request, and gives back the first fault of a stub that it met, beside what it came to. What runs at
+/// the same time, or is left over from a request that was given up, has its own.
+pub(super) async fn watched<F: Future>(work: F) -> (F::Output, Option<StubFault>) {
+    let met = Arc::<Mutex<Option<StubFault>>>::default();
+    let done = MET.scope(met.clone(), work).await;
+    let fault = met.lock().take();
+    (done, fault)
+}
+
+/// Fails a call, and the request that it belongs to.
+fn failed(fault: StubFault) -> CallError {
+    let text = fault.to_string();
+    let kept = MET.try_with(|met| {
+        met.lock().get_or_insert(fault);
+    });
+    if kept.is_err() {
+        tracing::warn!("{text}; the call belongs to no request that the test waits for");
+    }
+    CallError::Refused(text)
+}
+
 /// What all stubs of a service share.
 #[derive(Default)]
 pub(super) struct Record {
     calls: Mutex<Vec<Call>>,
-    fault: Mutex<Option<StubFault>>,
 }
 
 impl Record {
     /// The calls so far, in the order in which they were made.
     pub(super) fn calls(&self) -> Vec<Call> {
         self.calls.lock().clone()
-    }
-
-    /// The first fault since this was asked last.
-    pub(super) fn take_fault(&self) -> Option<StubFault> {
-        self.fault.lock().take()
     }
 
     fn call(&self, interface: &str, function: &str, arguments: &[Value]) {
@@ -147,12 +167,6 @@ impl Record {
                 arguments: arguments.to_vec(),
             });
         }
-    }
-
-    fn fault(&self, fault: StubFault) -> CallError {
-        let text = fault.to_string();
-        self.fault.lock().get_or_insert(fault);
-        CallError::Refused(text)
     }
 }
 
@@ -181,10 +195,9 @@ impl engine::Stub for Interface {
     ) -> BoxFuture<'static, Result<Option<Value>, CallError>> {
         let interface = self.contract.interface.to_string();
         let function = function.to_owned();
-        let record = self.record.clone();
-        record.call(&interface, &function, &arguments);
+        self.record.call(&interface, &function, &arguments);
         let Some(respond) = self.functions.get(&function).cloned() else {
-            let missing = record.fault(StubFault::Missing { interface, function });
+            let missing = failed(StubFault::Missing { interface, function });
             return std::future::ready(Err(missing)).boxed();
         };
         let result = self
@@ -200,14 +213,14 @@ impl engine::Stub for Interface {
                 Ok(Answer(answered)) => answered.map_err(CallError::Refused)?,
                 Err(panic) => {
                     let message = said(&*panic);
-                    return Err(record.fault(StubFault::Panicked {
+                    return Err(failed(StubFault::Panicked {
                         interface,
                         function,
                         message,
                     }));
                 }
             };
-            exact(interface, function, answered, result.as_ref()).map_err(|fault| record.fault(fault))
+            exact(interface, function, answered, result.as_ref()).map_err(failed)
         }
         .boxed()
     }
@@ -241,4 +254,71 @@ fn said(panic: &(dyn std::any::Any + Send)) -> String {
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Barrier;
+
+    use super::*;
+    use crate::engine::Stub as _;
+    use crate::model::InterfaceName;
+
+    /// A function without a result and without a stub, and one whose stub answers.
+    fn interface() -> Interface {
+        let name = InterfaceName::parse("acme:a/b@1.0.0").unwrap();
+        let contract = Contract {
+            interface: name,
+            functions: BTreeMap::new(),
+        };
+        let good: Respond = Arc::new(|_| std::future::ready(Answer::from(())).boxed());
+        Interface::new(
+            contract,
+            BTreeMap::from([("good".to_owned(), good)]),
+            Arc::default(),
+        )
+    }
+
+    #[tokio::test]
+    async fn a_fault_is_that_of_the_request_that_met_it() {
+        let interface = interface();
+        let (called, ended) = (Barrier::new(2), Barrier::new(2));
+        // The one that is well ends between the fault of the other one and its end.
+        let bad = watched(async {
+            let answer = interface.call("bad", Vec::new()).await;
+            called.wait().await;
+            ended.wait().await;
+            answer
+        });
+        let good = async {
+            let seen = watched(async {
+                called.wait().await;
+                interface.call("good", Vec::new()).await
+            })
+            .await;
+            ended.wait().await;
+            seen
+        };
+        let ((bad, fault), (good, none)) = tokio::join!(bad, good);
+        assert!(bad.is_err());
+        assert!(matches!(fault, Some(StubFault::Missing { function, .. }) if function == "bad"));
+        assert_eq!(good.unwrap(), None);
+        assert_eq!(none, None);
+    }
+
+    #[tokio::test]
+    async fn a_fault_of_a_request_that_was_given_up_is_not_that_of_the_next_one() {
+        let interface = interface();
+        let given_up = watched(async {
+            let _failed = interface.call("bad", Vec::new()).await;
+            std::future::pending::<()>().await;
+        });
+        assert!(given_up.now_or_never().is_none());
+        let (answer, fault) = watched(interface.call("good", Vec::new())).await;
+        assert_eq!((answer.unwrap(), fault), (None, None));
+        assert_eq!(interface.record.calls().len(), 2);
+        // Of no request at all.
+        assert!(interface.call("bad", Vec::new()).await.is_err());
+        assert_eq!(watched(std::future::ready(())).await.1, None);
+    }
 }

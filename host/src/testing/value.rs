@@ -22,16 +22,16 @@ pub fn bool(value: bool) -> Value {
     Value::Bool(value)
 }
 
-/// A number of whatever integer type is wanted (`s8` to `s64`, `u8` to `u64`), of those that it fits into.
+/// A number of whatever integer type is wanted (`s8` to `s64`, `u8` to `u64`), of those that it fits into. One that fits into
+/// none of them fits nothing.
 #[must_use]
 pub fn int(value: impl Into<i128>) -> Value {
     let value = value.into();
     match (u64::try_from(value), i64::try_from(value)) {
         (Ok(value), _) => Value::U64(value),
         (_, Ok(value)) => Value::S64(value),
-        // No integer type has room for it, so it is as wrong as it was.
-        (Err(_), Err(_)) if value > 0 => Value::U64(u64::MAX),
-        (Err(_), Err(_)) => Value::S64(i64::MIN),
+        // No name in WIT begins with a digit or a sign, so it is shown as it is and taken by nothing.
+        (Err(_), Err(_)) => Value::Enum(value.to_string()),
     }
 }
 

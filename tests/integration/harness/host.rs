@@ -397,7 +397,7 @@ fn command(program: &OsStr) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if ["MIDPLANE_", "SPIN_", "RUST_LOG"]
+        if ["MIDPLANE_", "SPIN_", "OTEL_", "RUST_LOG"]
             .iter()
             .any(|prefix| text.starts_with(prefix))
         {

@@ -4,7 +4,7 @@ use super::links;
 use crate::harness::TestHost;
 
 /// The contracts, callers and callees that go together.
-const PAIRS: [(&str, &str, &str); 4] = [
+pub(super) const PAIRS: [(&str, &str, &str); 4] = [
     ("plain", "link-fault-caller-p2", "link-fault-callee-p2"),
     ("plain", "link-fault-caller-p2", "link-fault-callee"),
     ("plain", "link-fault-caller", "link-fault-callee"),

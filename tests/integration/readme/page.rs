@@ -2,6 +2,8 @@
 
 /// A fenced block.
 pub struct Block {
+    /// The heading of the second level that it stands under.
+    pub section: String,
     /// What follows the fence: `console`, `toml` …
     pub kind: String,
     /// The line of its first line, counted from 1.
@@ -37,10 +39,12 @@ impl Block {
 pub fn blocks(page: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut open: Option<Block> = None;
+    let mut section = String::new();
     for (index, line) in page.lines().enumerate() {
         match (line.strip_prefix("```"), open.take()) {
             (Some(kind), None) => {
                 open = Some(Block {
+                    section: section.clone(),
                     kind: kind.to_owned(),
                     line: index + 2,
                     text: String::new(),
@@ -52,11 +56,58 @@ pub fn blocks(page: &str) -> Vec<Block> {
                 block.text.push('\n');
                 open = Some(block);
             }
-            (None, None) => {}
+            (None, None) => {
+                if let Some(heading) = line.strip_prefix("## ") {
+                    heading.clone_into(&mut section);
+                }
+            }
         }
     }
     assert!(open.is_none(), "a block is not closed");
     blocks
+}
+
+/// A file as a unified diff changes it: its name and its text, which `read` gives. The hunks must fit where they say that they
+/// do. Also how many lines were added.
+pub fn patched(diff: &str, read: impl Fn(&str) -> String) -> (Vec<(String, String)>, usize) {
+    let mut files: Vec<(String, Vec<String>)> = Vec::new();
+    let (mut at, mut added) = (0, 0);
+    for line in diff.lines() {
+        if let Some(name) = line.strip_prefix("--- ") {
+            files.push((name.to_owned(), read(name).lines().map(str::to_owned).collect()));
+        } else if let Some(name) = line.strip_prefix("+++ ") {
+            assert_eq!(
+                files.last().map(|(of, _)| of.as_str()),
+                Some(name),
+                "the page renames a file"
+            );
+        } else {
+            let (name, lines) = files.last_mut().expect("a diff begins with the name of a file");
+            if let Some(hunk) = line.strip_prefix("@@ ") {
+                // `-7,2 +7,3 @@`: the second place is the one in the text as it becomes.
+                let place = hunk.split(" +").nth(1).and_then(|place| place.split(',').next());
+                at = place
+                    .and_then(|place| place.parse::<usize>().ok())
+                    .expect("a hunk has a place")
+                    - 1;
+            } else if let Some(line) = line.strip_prefix('+') {
+                lines.insert(at, line.to_owned());
+                added += 1;
+                at += 1;
+            } else {
+                let kept = line.strip_prefix(' ').unwrap_or(line);
+                assert_eq!(
+                    lines.get(at).map(String::as_str),
+                    Some(kept),
+                    "line {} of {name}",
+                    at + 1
+                );
+                at += 1;
+            }
+        }
+    }
+    let joined = |(name, lines): (String, Vec<String>)| (name, lines.join("\n") + "\n");
+    (files.into_iter().map(joined).collect(), added)
 }
 
 /// Whether `output` is what `expected` shows: `…` is any text within a line, alone in a line any number of lines. Blank
@@ -136,9 +187,10 @@ fn an_ellipsis_stands_for_what_differs_and_for_nothing_else() {
 
 #[test]
 fn blocks_have_kinds_lines_files_and_commands() {
-    let page = "text\n```console\n$ one\n1\n2\n$ two\n```\n\n```toml\n# a.toml\nx = 1\n```\n";
+    let page = "## Part\n```console\n$ one\n1\n2\n$ two\n```\n\n```toml\n# a.toml\nx = 1\n```\n";
     let blocks = blocks(page);
     assert_eq!(blocks.len(), 2);
+    assert_eq!(blocks[0].section, "Part");
     assert_eq!(
         blocks[0].commands(),
         [
@@ -150,4 +202,20 @@ fn blocks_have_kinds_lines_files_and_commands() {
         (blocks[1].kind.as_str(), blocks[1].file_name()),
         ("toml", Some("a.toml"))
     );
+}
+
+#[test]
+fn a_diff_is_applied_where_it_says() {
+    let diff = "--- a\n+++ a\n@@ -1,2 +1,3 @@\n one\n+new\n two\n@@ -4,1 +5,2 @@\n+newer\n four\n";
+    let (files, added) = patched(diff, |_| "one\ntwo\nthree\nfour\n".to_owned());
+    let text = "one\nnew\ntwo\nthree\nnewer\nfour\n".to_owned();
+    assert_eq!((files, added), (vec![("a".to_owned(), text)], 2));
+}
+
+#[test]
+#[should_panic(expected = "line 1 of a")]
+fn a_diff_that_does_not_fit_is_not_applied() {
+    patched("--- a\n+++ a\n@@ -1,1 +1,2 @@\n one\n+new\n", |_| {
+        "1\n".to_owned()
+    });
 }

@@ -1,5 +1,6 @@
 //! The terminals of the page: one in which the host runs, and one in which everything else is typed.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -15,6 +16,30 @@ const BUILD: Duration = Duration::from_secs(1200);
 /// What the shell prints after each command.
 const MARK: &str = "--- the command has ended ---";
 
+/// Variables for what is run, beside those of this process that say nothing to it.
+#[derive(Clone, Default)]
+pub struct Environment(pub Vec<(OsString, OsString)>);
+
+impl Environment {
+    /// Variables of whoever runs the test, and of the cargo that does.
+    fn unwanted() -> impl Iterator<Item = OsString> {
+        const PREFIXES: [&str; 6] = [
+            "MIDPLANE_",
+            "SPIN_",
+            "OTEL_",
+            "CARGO_TARGET_DIR",
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+        ];
+        let names = std::env::vars_os().map(|(name, _)| name);
+        names.filter(|name| {
+            let name = name.to_string_lossy();
+            PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+                || ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"].contains(&&*name)
+        })
+    }
+}
+
 /// A shell that keeps its variables from one command to the next.
 pub struct Shell {
     child: Child,
@@ -23,10 +48,15 @@ pub struct Shell {
 }
 
 impl Shell {
-    pub fn start(folder: &Path) -> Self {
-        let mut child = Command::new("bash")
+    pub fn start(folder: &Path, environment: &Environment) -> Self {
+        let mut command = Command::new("bash");
+        for name in Environment::unwanted() {
+            command.env_remove(name);
+        }
+        let mut child = command
             .args(["--noprofile", "--norc"])
             .current_dir(folder)
+            .envs(environment.0.iter().map(|(name, value)| (name, value)))
             .env("LC_ALL", "C.UTF-8")
             // No settings of whoever runs the test: neither `.curlrc` and `.sqliterc` nor a proxy.
             .env("HOME", folder)
@@ -75,19 +105,14 @@ pub struct Served {
 }
 
 impl Served {
-    pub async fn start(binary: &Path, arguments: &str, folder: &Path) -> Self {
+    pub async fn start(binary: &Path, arguments: &str, folder: &Path, environment: &Environment) -> Self {
         let command = format!("exec \"$0\" up --listen 127.0.0.1:0 --admin 127.0.0.1:0 {arguments} 2>&1");
         let mut child = tokio::process::Command::new("bash");
         child.args(["-c", &command]).arg(binary).current_dir(folder);
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            if ["MIDPLANE_", "SPIN_", "CARGO_TARGET_DIR"]
-                .iter()
-                .any(|prefix| text.starts_with(prefix))
-            {
-                child.env_remove(name);
-            }
+        for name in Environment::unwanted() {
+            child.env_remove(name);
         }
+        child.envs(environment.0.iter().map(|(name, value)| (name, value)));
         child
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -36,11 +36,7 @@ pub async fn manifest(shape: Shape) -> String {
     let text = fs::read_to_string(repository().join("spin.toml")).expect("the repository has a manifest");
     let target = repository().join("components/target");
     let target = target.to_str().expect("the path is text");
-    let text = replace(
-        &text,
-        "source = \"components/target",
-        &format!("source = \"{target}"),
-    );
+    let text = replace(&text, " = \"components/target", &format!(" = \"{target}"));
     match shape {
         Shape::PerService => text,
         Shape::Shared => replace(&text, "data = \"per-service\"", "data = \"app\""),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::application::{ADMIN_EMAIL, ADMIN_PASSWORD};
 use super::contract::Contract;
-use crate::harness::{Answer, Builder, TestHost, empty, full};
+use crate::harness::{Answer, Body, Builder, Connection, TestHost, empty, full};
 
 /// A request in the making.
 #[derive(Clone, Debug)]
@@ -79,6 +79,17 @@ impl Call {
     }
 }
 
+impl From<Call> for Request<Body> {
+    fn from(call: Call) -> Self {
+        let mut request = Request::builder().method(call.method).uri(call.path);
+        for (name, value) in call.headers {
+            request = request.header(name, value);
+        }
+        let body = call.body.map_or_else(empty, full);
+        request.body(body).expect("the test's request is valid")
+    }
+}
+
 /// Access and refresh token, as they are given out.
 #[derive(Clone, Debug)]
 pub struct Tokens {
@@ -97,21 +108,31 @@ impl From<&Answer> for Tokens {
     }
 }
 
-/// The documents of both services.
+/// The documents of the services.
 pub struct Contracts {
     pub auth: Contract,
     pub catalog: Contract,
+    pub orders: Contract,
 }
 
 impl Contracts {
     pub fn load() -> Arc<Self> {
-        let (auth, catalog) = (Contract::of("auth"), Contract::of("catalog"));
-        Arc::new(Self { auth, catalog })
+        Arc::new(Self {
+            auth: Contract::of("auth"),
+            catalog: Contract::of("catalog"),
+            orders: Contract::of("orders"),
+        })
+    }
+
+    pub fn all(&self) -> [&Contract; 3] {
+        [&self.auth, &self.catalog, &self.orders]
     }
 
     pub fn of(&self, path: &str) -> &Contract {
         if path.starts_with("/auth/") {
             &self.auth
+        } else if path.starts_with("/orders") {
+            &self.orders
         } else {
             &self.catalog
         }
@@ -145,14 +166,7 @@ impl Shop {
 
     /// Sends a request that the documents say nothing about.
     pub async fn probe(&self, call: Call) -> Answer {
-        let mut request = Request::builder().method(call.method).uri(call.path);
-        for (name, value) in call.headers {
-            request = request.header(name, value);
-        }
-        let body = call.body.map_or_else(empty, full);
-        self.host
-            .request(request.body(body).expect("the test's request is valid"))
-            .await
+        self.host.request(call.into()).await
     }
 
     /// Sends a request and checks the answer.
@@ -163,6 +177,16 @@ impl Shop {
             .of(&path)
             .check(&method, &path, sent.as_deref(), &answer);
         answer
+    }
+
+    /// Sends a request on a connection that may break, and checks the answer, if one comes.
+    pub async fn attempt(&self, connection: &Connection, call: Call) -> Option<Answer> {
+        let (method, path, sent) = (call.method.clone(), call.path.clone(), call.body.clone());
+        let answer = connection.exchange(call.into()).await.ok()?;
+        self.contracts
+            .of(&path)
+            .check(&method, &path, sent.as_deref(), &answer);
+        Some(answer)
     }
 
     /// Sends a request whose answer must have this status.

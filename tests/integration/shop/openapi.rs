@@ -1,4 +1,4 @@
-//! Both documents, held against the services: every operation with every status that it is said to have.
+//! The documents, held against the services: every operation with every status that it is said to have.
 
 mod surface;
 
@@ -24,6 +24,7 @@ struct Requests {
     admin: String,
     product: String,
     reservation: String,
+    order: String,
     refresh: String,
 }
 
@@ -82,6 +83,19 @@ impl Requests {
         ];
         calls.map(|(operation, call)| (operation, call.bearer(&self.admin)))
     }
+
+    fn orders(&self) -> [(&'static str, Call); 4] {
+        let items = json!([{ "product_id": self.product, "quantity": 1 }]);
+        let place = post("/orders").header("idempotency-key", "first");
+        let path = format!("/orders/{}", self.order);
+        let calls = [
+            ("placeOrder", place.json(&json!({ "items": items }))),
+            ("listOrders", get("/orders")),
+            ("getOrder", get(&path)),
+            ("cancelOrder", post(format!("{path}/cancel"))),
+        ];
+        calls.map(|(operation, call)| (operation, call.bearer(&self.admin)))
+    }
 }
 
 #[tokio::test]
@@ -90,28 +104,38 @@ async fn every_operation_answers_as_described_and_nothing_described_stays_untrie
     services_that_cannot_work(&contracts).await;
 
     let builder = shop().await;
-    let database = builder.folder().join("state/data/shop/catalog/sqlite/default.db");
-    fs::create_dir_all(database.parent().expect("a file has a folder")).expect("the folder is ours");
-    let lock = Lock::take(&database).await;
+    let [of_catalog, of_orders] = ["catalog", "orders"].map(|service| {
+        let file = builder
+            .folder()
+            .join(format!("state/data/shop/{service}/sqlite/default.db"));
+        fs::create_dir_all(file.parent().expect("a file has a folder")).expect("the folder is ours");
+        file
+    });
+    let locks = [Lock::take(&of_catalog).await, Lock::take(&of_orders).await];
     let shop = Shop::start_with(&builder, contracts.clone()).await;
-    assert_eq!(
-        sqlite::database(&shop.announcement, "catalog"),
-        database.canonicalize().expect("it was made")
-    );
+    for (service, file) in [("catalog", of_catalog), ("orders", of_orders)] {
+        let found = sqlite::database(&shop.announcement, service);
+        assert_eq!(found, file.canonicalize().expect("it was made"));
+    }
     let mut requests = Requests {
         admin: shop.admin().await,
         product: "019b79d0-2c00-7a3b-9c41-5d0f3a6e8b21".to_owned(),
         reservation: "first".to_owned(),
+        order: "019b79d0-2c00-7c1e-8a55-1f60c3d2a917".to_owned(),
         refresh: "A".repeat(64),
     };
-    // A database that somebody else writes to, before there is even a table in it.
+    // Databases that somebody else writes to, before there is even a table in them.
     let busy = requests.reading().into_iter().chain(requests.admins());
+    let busy = busy.chain(requests.orders());
     at_once(busy.map(|(_, call)| shop.expect(503, call))).await;
-    lock.release().await;
+    for lock in locks {
+        lock.release().await;
+    }
 
     accounts(&shop, &mut requests).await;
     products(&shop, &mut requests).await;
     reservations(&shop, &requests).await;
+    orders(&shop, &mut requests).await;
     malformed(&shop, &requests).await;
     failures(&shop, &requests).await;
     too_many(&shop).await;
@@ -119,7 +143,7 @@ async fn every_operation_answers_as_described_and_nothing_described_stays_untrie
     let untried: BTreeSet<Outcome> = UNTRIED
         .map(|(id, status)| (id.to_owned(), status.to_owned()))
         .into();
-    for contract in [&contracts.auth, &contracts.catalog] {
+    for contract in contracts.all() {
         let missing: BTreeSet<_> = contract
             .described()
             .difference(&contract.driven())
@@ -144,6 +168,7 @@ async fn services_that_cannot_work(contracts: &Arc<Contracts>) {
         admin: some,
         product: "019b79d0-2c00-7a3b-9c41-5d0f3a6e8b21".to_owned(),
         reservation: "none".to_owned(),
+        order: "none".to_owned(),
         refresh: "A".repeat(64),
     };
     for (_, call) in requests.auth().into_iter().chain(requests.admins()) {
@@ -281,6 +306,38 @@ async fn reservations(shop: &Shop, requests: &Requests) {
     shop.expect(200, get("/catalog/openapi.json")).await;
 }
 
+async fn orders(shop: &Shop, requests: &mut Requests) {
+    let product = shop.create(&requests.admin, &product("ORDERED-1", 2)).await;
+    requests.product = text(&product, "id");
+    let [place, list, ..] = requests.orders().map(|(_, call)| call);
+    let placed = shop.expect(201, place.clone()).await.json();
+    requests.order = text(&placed, "id");
+    let [_, _, read, cancel] = requests.orders().map(|(_, call)| call);
+    shop.expect(200, list).await;
+    shop.expect(200, read.clone()).await;
+    let order = |key: &str, quantity: u32| {
+        let items = json!([{ "product_id": requests.product, "quantity": quantity }]);
+        let place = place.clone().header("idempotency-key", key);
+        place.json(&json!({ "items": items }))
+    };
+    // Both kinds of refusal.
+    shop.expect(422, order("first", 2)).await;
+    shop.expect(422, order("other", 0)).await;
+    let short = shop.expect(409, order("short", 2)).await.json();
+    shop.expect(400, place.without("idempotency-key")).await;
+    shop.expect(200, cancel.clone()).await;
+    let missing = |call: Call, id: &str| Call {
+        path: call.path.replace(&requests.order, id),
+        ..call
+    };
+    shop.expect(409, missing(cancel.clone(), &text(&short, "order_id")))
+        .await;
+    for call in [read, cancel] {
+        shop.expect(404, missing(call, "none")).await;
+    }
+    shop.expect(200, get("/orders/openapi.json")).await;
+}
+
 /// What is wrong in the same way wherever it happens.
 async fn malformed(shop: &Shop, requests: &Requests) {
     let customer = shop.login("ada@example.com", PASSWORD).await.access;
@@ -291,17 +348,24 @@ async fn malformed(shop: &Shop, requests: &Requests) {
         shop.expect(401, call.clone().bearer(&forged)).await;
         shop.expect(403, call.bearer(&customer)).await;
     }
-    let open_api = get("/catalog/openapi.json");
-    let catalog = requests
+    for (_, call) in requests.orders() {
+        shop.expect(401, call.clone().without("authorization")).await;
+        shop.expect(401, call.bearer(&forged)).await;
+    }
+    shop.expect(403, get("/orders?all=true").bearer(&customer)).await;
+    let documents = [get("/catalog/openapi.json"), get("/orders/openapi.json")];
+    let calls = requests
         .reading()
         .into_iter()
         .chain(requests.admins())
+        .chain(requests.orders())
         .map(|(_, call)| call);
-    for call in catalog.chain([open_api]) {
+    for call in calls.chain(documents) {
         let path = format!("{}?unknown=1", call.path);
         shop.expect(400, Call { path, ..call }).await;
     }
-    for (_, call) in requests.auth().into_iter().chain(requests.admins()) {
+    let calls = requests.auth().into_iter().chain(requests.admins());
+    for (_, call) in calls.chain(requests.orders()) {
         if call.has_body() {
             shop.expect(400, call.clone().body("application/json", "{")).await;
             shop.expect(413, call.clone().body("application/json", " ".repeat(65_537)))
@@ -313,14 +377,8 @@ async fn malformed(shop: &Shop, requests: &Requests) {
 
 /// Tables that are gone: nobody is told more than that something failed, and it works again when they are back.
 async fn failures(shop: &Shop, requests: &Requests) {
-    let rename = async |from: &str, to: &str| {
-        for (service, tables) in [
-            (
-                "auth",
-                ["auth_accounts", "auth_sessions", "auth_signing_keys"].as_slice(),
-            ),
-            ("catalog", &["catalog_products", "catalog_reservations"]),
-        ] {
+    let rename = async |services: &[(&str, &[&str])], from: &str, to: &str| {
+        for (service, tables) in services {
             let rename = |table: &&str| format!("ALTER TABLE {table}{from} RENAME TO {table}{to};");
             let statements: Vec<_> = tables.iter().map(rename).collect();
             sqlite::run(
@@ -337,16 +395,29 @@ async fn failures(shop: &Shop, requests: &Requests) {
             .chain(requests.reading())
             .chain(requests.admins())
     };
-    rename("", "_gone").await;
-    for (operation, call) in calls() {
-        // The keys that the catalog knows already do for a while.
-        let answer = shop.expect(500, call).await.text();
-        for inside in ["auth_", "catalog_", "table", "SQL", "sql", "default"] {
+    let own: &[(&str, &[&str])] = &[("orders", &["orders_orders", "orders_keys"])];
+    let partners: &[(&str, &[&str])] = &[
+        ("auth", &["auth_accounts", "auth_sessions", "auth_signing_keys"]),
+        ("catalog", &["catalog_products", "catalog_reservations"]),
+    ];
+    let fail = async |status: u16, operation: &str, call: Call| {
+        let answer = shop.expect(status, call).await.text();
+        for inside in ["auth_", "catalog_", "orders_", "table", "SQL", "sql", "default"] {
             assert!(!answer.contains(inside), "{operation} tells {inside}: {answer}");
         }
+    };
+    rename(own, "", "_gone").await;
+    for (operation, call) in requests.orders() {
+        fail(500, operation, call).await;
     }
-    rename("_gone", "").await;
+    rename(own, "_gone", "").await;
+    rename(partners, "", "_gone").await;
     for (operation, call) in calls() {
+        // The keys that the catalog knows already do for a while.
+        fail(500, operation, call).await;
+    }
+    rename(partners, "_gone", "").await;
+    for (operation, call) in calls().chain(requests.orders()) {
         let answer = shop.send(call).await;
         assert!(
             answer.status.as_u16() < 500,

@@ -90,9 +90,7 @@ impl Carrier {
                 match (cases.is_enum, payload) {
                     (true, _) => Val::Enum(name.into()),
                     (false, Payload::Nothing) => Val::Variant(name.into(), None),
-                    (false, Payload::Text) => {
-                        Val::Variant(name.into(), Some(Box::new(Val::String(text()))))
-                    }
+                    (false, Payload::Text) => Val::Variant(name.into(), Some(Box::new(Val::String(text())))),
                 }
             }
         };
@@ -113,7 +111,7 @@ impl Cases {
     fn fitting(&self, error: &CallError) -> Option<(&'static str, Payload)> {
         let own = match error {
             CallError::TimedOut(_) => self.timeout.map(|payload| (TIMEOUT, payload)),
-            CallError::Overloaded(_) | CallError::NoInstance => {
+            CallError::Overloaded(_) | CallError::NoInstance | CallError::Congested => {
                 self.overloaded.map(|payload| (OVERLOADED, payload))
             }
             CallError::Trapped

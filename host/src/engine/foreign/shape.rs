@@ -108,6 +108,54 @@ impl Results {
     }
 }
 
+/// Parameters whose size is known.
+pub(super) trait Arguments {
+    /// What they take up in the host, in bytes.
+    fn bytes(&self) -> usize;
+}
+
+impl Arguments for () {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+impl Arguments for (u32,) {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+impl Arguments for (u64,) {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
+impl Arguments for (String,) {
+    fn bytes(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Arguments for (Bytes,) {
+    fn bytes(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Arguments for (String, String) {
+    fn bytes(&self) -> usize {
+        self.0.len() + self.1.len()
+    }
+}
+
+impl Arguments for (String, Bytes) {
+    fn bytes(&self) -> usize {
+        self.0.len() + self.1.len()
+    }
+}
+
 /// Results that may have room for a failure.
 pub(super) trait Answer: Sized {
     /// The results that tell of a failure.
@@ -124,7 +172,15 @@ macro_rules! cannot_carry {
     };
 }
 
-cannot_carry!((), (u32,), (u64,), (String,), (Bytes,), (Option<String>,), (Option<Bytes>,));
+cannot_carry!(
+    (),
+    (u32,),
+    (u64,),
+    (String,),
+    (Bytes,),
+    (Option<String>,),
+    (Option<Bytes>,)
+);
 
 impl<T> Answer for (Result<T, String>,) {
     fn carry(text: impl FnOnce() -> String) -> Option<Self> {
@@ -151,7 +207,7 @@ pub(super) fn define(
 
 fn with<P>(definition: Definition<'_, '_>, results: Results) -> wasmtime::Result<()>
 where
-    P: ComponentNamedList + Lift + Lower + Send + Sync + 'static,
+    P: ComponentNamedList + Lift + Lower + Arguments + Send + Sync + 'static,
 {
     match results {
         Results::None => definition.typed::<P, ()>(),

@@ -195,13 +195,27 @@ fn unserved(
     })
 }
 
+/// What `wasmtime serve` provides.
+const SERVED: [&str; 7] = [
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:filesystem/",
+    "wasi:http/",
+    "wasi:io/",
+    "wasi:random/",
+    "wasi:sockets/",
+];
+
 fn home(anatomy: &Anatomy, imports: &[String]) -> Home {
     let handler = anatomy.exports.iter().any(|name| {
         name.starts_with("wasi:http/incoming-handler@") || name.starts_with("wasi:http/handler@")
     });
     if !handler {
         Home::Library
-    } else if imports.iter().all(|name| name.starts_with("wasi:")) {
+    } else if imports
+        .iter()
+        .all(|name| SERVED.iter().any(|package| name.starts_with(package)))
+    {
         Home::Wasi
     } else {
         Home::Spin

@@ -433,9 +433,7 @@ fn a_new_revision_is_held_against_those_who_call_it() {
 #[test]
 fn an_interface_of_types_alone_needs_nobody() {
     let mut caller = service("orders").linking("shop:catalog/types@1.0.0", "catalog");
-    caller
-        .imports
-        .push(contract("shop:catalog/types@1.0.0", &[]));
+    caller.imports.push(contract("shop:catalog/types@1.0.0", &[]));
     let resolution = resolve(&[caller, service("catalog")]);
     assert_eq!(resolution.errors.len() + resolution.warnings.len(), 0);
     assert!(resolution.links.is_empty());

@@ -95,6 +95,7 @@ fn failure(request_id: RequestId) -> GuestFailure<'static> {
         origin: origin(request_id),
         kind: FailureKind::Panic,
         message: "panicked at src/lib.rs:3:5: no stock\nERROR forged",
+        chain: None,
         backtrace: "0: catalog::get\n     at src/lib.rs:3\n1: \u{1b}[31mmain",
     }
 }

@@ -10,7 +10,7 @@ use crate::shop::{Shop, delete, get, post, put, shop, sqlite};
 async fn the_services_work_in_one_database() {
     let builder = shop().await.manifest(manifest(Shape::Shared).await);
     let shop = Shop::start(&builder).await;
-    // Both make their tables at the same time.
+    // Two of them make their tables at the same time.
     let first = at_once((0..16).map(|number| {
         let path = if number % 2 == 0 {
             "/auth/jwks.json"
@@ -21,22 +21,24 @@ async fn the_services_work_in_one_database() {
     }))
     .await;
     assert_eq!(first[1].json()["items"].as_array().map(Vec::len), Some(12));
+    let admin = shop.admin().await;
+    shop.expect(200, get("/orders").bearer(&admin)).await;
     let file = sqlite::database(&shop.announcement, "auth");
-    assert_eq!(sqlite::database(&shop.announcement, "catalog"), file);
+    for service in ["catalog", "orders"] {
+        assert_eq!(sqlite::database(&shop.announcement, service), file);
+    }
     let tables = sqlite::run(
         &file,
         "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%';",
     )
     .await;
-    for prefix in ["auth_", "catalog_"] {
+    let prefixes = ["auth_", "catalog_", "orders_"];
+    for prefix in prefixes {
         assert!(tables.iter().any(|table| table.starts_with(prefix)), "{tables:?}");
     }
-    let foreign = tables
-        .iter()
-        .filter(|table| !table.starts_with("auth_") && !table.starts_with("catalog_"));
-    assert_eq!(foreign.count(), 0, "{tables:?}");
+    let own = |table: &&String| prefixes.iter().any(|prefix| table.starts_with(prefix));
+    assert_eq!(tables.iter().filter(own).count(), tables.len(), "{tables:?}");
 
-    let admin = shop.admin().await;
     let ada = shop.register("ada@example.com", "a password of the tests").await;
     let refresh = |token: &str| post("/auth/refresh").json(&json!({ "refresh_token": token }));
     let next = Tokens::from(&shop.expect(200, refresh(&ada.refresh)).await);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::Line;
 use crate::shop::application::{Shape, manifest, replace, repository};
@@ -20,6 +20,7 @@ async fn a_service_gives_out_the_document_that_its_answers_are_held_against() {
     for (service, path) in [
         ("auth", "/auth/openapi.json"),
         ("catalog", "/catalog/openapi.json"),
+        ("orders", "/orders/openapi.json"),
     ] {
         let served = shop.expect(200, get(path)).await;
         let file = repository().join(format!("components/{service}/openapi.json"));
@@ -39,6 +40,9 @@ async fn reading_can_be_asked_for_its_head_alone() {
     let id = text(&shop.list("").await[0], "id");
     shop.expect(201, Shop::reservation(&admin, "r", &id, 1, 600))
         .await;
+    let items = json!([{ "product_id": id, "quantity": 1 }]);
+    let place = post("/orders").header("idempotency-key", "key").bearer(&admin);
+    let placed = shop.expect(201, place.json(&json!({ "items": items }))).await;
     for path in [
         "/auth/me",
         "/auth/jwks.json",
@@ -49,6 +53,11 @@ async fn reading_can_be_asked_for_its_head_alone() {
         "/catalog/products/none",
         &format!("/catalog/products/{id}"),
         "/catalog/reservations/r",
+        "/orders",
+        "/orders?limit=0",
+        "/orders/none",
+        "/orders/openapi.json",
+        placed.header("location"),
     ] {
         let whole = shop.send(get(path).bearer(&admin)).await;
         let head = shop.send(Call::new(Method::HEAD, path).bearer(&admin)).await;
@@ -66,7 +75,7 @@ async fn other_methods_are_refused_with_those_that_there_are() {
     let shop = Shop::start(&shop().await).await;
     let contracts = Contracts::load();
     let mut refused = 0;
-    for contract in [&contracts.auth, &contracts.catalog] {
+    for contract in contracts.all() {
         for (template, operations) in contract.paths() {
             let mut allowed: BTreeSet<_> = operations.iter().map(|(method, _)| method.as_str()).collect();
             if allowed.contains("GET") {
@@ -123,7 +132,14 @@ async fn paths_that_nobody_described_lead_nowhere() {
         "/catalog/reservations/some/expire",
         "/catalog/reservations/some/commit/",
         "/catalog/%70roducts/some/more",
-        "/orders",
+        "/orders/",
+        "/orders//cancel",
+        "/Orders",
+        "/orders/some/cancel/",
+        "/orders/some/confirm",
+        "/orders/some/items/0",
+        "/orders/%6fpenapi.json/more",
+        "/ordersx",
         "/authx/login",
     ] {
         for method in [Method::GET, Method::POST, Method::DELETE] {
@@ -141,7 +157,7 @@ async fn paths_that_nobody_described_lead_nowhere() {
 
 #[test]
 fn the_examples_of_a_document_fit_its_schemas() {
-    for service in ["auth", "catalog"] {
+    for service in ["auth", "catalog", "orders"] {
         let contract = Contract::of(service);
         let document = &contract.document;
         let mut examples = 0;
