@@ -78,6 +78,35 @@ pub fn compose<'a>(
     guarded(|| compose_parts(main, parts, kept))
 }
 
+/// Which dependencies of these names have something to serve in `main`, and so must be at hand: all but those whose imports
+/// `kept` names. One that is for no import at all is an error that [`compose`] tells, and counts as wanted.
+///
+/// # Errors
+/// [`ComposeError::NoComponent`]
+pub fn wanted(
+    main: &[u8],
+    names: &[DependencyName],
+    kept: &dyn Fn(&str) -> bool,
+) -> Result<Vec<bool>, ComposeError> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    guarded(|| {
+        let mut graph = Graph::new();
+        let main = graph.add("the component", main)?;
+        let imports = graph.imports(&main);
+        let is_wanted = |name: &DependencyName| {
+            let mut covered = imports
+                .iter()
+                .filter(|import| part::covers(name, &import.name))
+                .peekable();
+            covered.peek().is_none()
+                || covered.any(|import| import.shape != Shape::Types && !kept(&import.name))
+        };
+        Ok(names.iter().map(is_wanted).collect())
+    })
+}
+
 impl<'a> Composition<'a> {
     fn unchanged(main: &'a [u8]) -> Self {
         Self {

@@ -98,7 +98,15 @@ impl Inputs {
 
 impl Check {
     pub(super) async fn run(self) -> Result<(), Failure> {
-        let (app, options) = self.inputs.read()?;
+        let (app, options) = match self.inputs.read() {
+            Ok(read) => read,
+            Err(failure) => {
+                if self.format == Format::Json {
+                    print(&json::refused(&failure)?)?;
+                }
+                return Err(failure);
+            }
+        };
         let tasks = Tasks::new();
         let checked = uninterrupted(&tasks, check::check(&app, &options, &tasks)).await?;
         let text = match self.format {

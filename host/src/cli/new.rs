@@ -13,7 +13,7 @@ use super::{Failure, scaffold};
 #[command(after_help = "\
 Examples:
   midplane new demo             the app `demo` in the directory `demo`
-  midplane new demo --dir .     in this directory, if it is empty
+  midplane new demo --dir .     in this directory, if it is empty or has only `.git`
 
 The name is the namespace of the app's contracts: lower-case words, separated by hyphens.")]
 pub(super) struct New {

@@ -7,6 +7,7 @@
 mod contract;
 mod edit;
 mod error;
+mod inherit;
 mod name;
 mod template;
 mod write;
@@ -105,6 +106,13 @@ pub(super) fn add_service(from: &Path, name: &str, uses: &[String]) -> Result<Ne
             file: workspace_file.clone(),
             reason,
         })?;
+    let missing = inherit::missing(&workspace_text);
+    if !missing.is_empty() {
+        return Err(ScaffoldError::Inherit {
+            file: workspace_file,
+            missing,
+        });
+    }
 
     let mut changes = Changes::new(&app.dir);
     for (file, text) in template::render(template::SERVICE, &values, &each) {

@@ -18,10 +18,15 @@ pub struct Part {
 impl Part {
     /// Whether this dependency is for the import of that name.
     pub(super) fn covers(&self, import: &str) -> bool {
-        match &self.name {
-            DependencyName::Plain(name) => name == import,
-            name => InterfaceName::parse(import).is_ok_and(|import| name.covers(&import)),
-        }
+        covers(&self.name, import)
+    }
+}
+
+/// Whether a dependency of that name is for the import of that name.
+pub(super) fn covers(name: &DependencyName, import: &str) -> bool {
+    match name {
+        DependencyName::Plain(name) => name == import,
+        name => InterfaceName::parse(import).is_ok_and(|import| name.covers(&import)),
     }
 }
 

@@ -9,10 +9,11 @@ use std::path::Path;
 
 use super::{Error, linking};
 use crate::adapter::download::Downloads;
-use crate::compose::{self, Denied, Part, Satisfied};
+use crate::compose::{self, ComposeError, Denied, Part, Satisfied};
 use crate::engine;
 use crate::manifest::{App, Dependency, DependencySource, Service};
 use crate::model::{DependencyName, Digest, InterfaceName};
+use crate::shutdown::Tasks;
 
 /// A component that is ready to be compiled.
 pub struct Composed {
@@ -29,14 +30,26 @@ pub struct Composed {
 /// Components that were fetched, by digest.
 pub type Fetched = BTreeMap<Digest, Vec<u8>>;
 
-/// Fetches the dependencies of a service that are given by URL and whose imports no link has. `downloads` is asked only if there are any.
+/// Fetches the dependencies of a service that are given by URL, unless links have all their imports. `downloads` is asked
+/// only if there are any.
 pub async fn fetch(
     service: &Service,
+    tasks: &Tasks,
     downloads: impl Fn() -> Result<Downloads, Error>,
 ) -> Result<Fetched, Error> {
     let mut fetched = Fetched::new();
-    for dependency in &service.dependencies {
-        if let DependencySource::Url { url, digest } = &dependency.source {
+    if !service.dependencies.iter().any(is_remote) {
+        return Ok(fetched);
+    }
+    let reader = service.clone();
+    let wanted = tasks.blocking("read component", move || wanted(&reader, &read(&reader)?));
+    let wanted = wanted.await.map_err(|_| Error::Interrupted {
+        service: service.name.clone(),
+    })??;
+    for (dependency, wanted) in service.dependencies.iter().zip(wanted) {
+        if let DependencySource::Url { url, digest } = &dependency.source
+            && wanted
+        {
             let bytes = downloads()?.load(url.as_str(), *digest).await;
             let bytes = bytes.map_err(|source| Error::Download {
                 service: service.name.clone(),
@@ -48,11 +61,43 @@ pub async fn fetch(
     Ok(fetched)
 }
 
+fn is_remote(dependency: &Dependency) -> bool {
+    matches!(dependency.source, DependencySource::Url { .. })
+}
+
+/// Whether a link of the manifest has the import.
+fn is_linked(service: &Service, import: &str) -> bool {
+    InterfaceName::parse(import).is_ok_and(|import| linking::declaration(service, &import).is_some())
+}
+
+fn not_composed(service: &Service, source: ComposeError) -> Error {
+    Error::Compose {
+        service: service.name.clone(),
+        source,
+    }
+}
+
+/// Which dependencies of a service have something to serve, in their order.
+fn wanted(service: &Service, bytes: &[u8]) -> Result<Vec<bool>, Error> {
+    let names: Vec<DependencyName> = service
+        .dependencies
+        .iter()
+        .map(|dependency| dependency.name.clone())
+        .collect();
+    compose::wanted(bytes, &names, &|import| is_linked(service, import))
+        .map_err(|source| not_composed(service, source))
+}
+
 /// Reads the component of a service and composes its dependencies into it. Blocks.
 pub fn component(app: &App, service: &Service, fetched: &Fetched) -> Result<Composed, Error> {
     let bytes = read(service)?;
     let mut parts = Vec::new();
-    for dependency in &service.dependencies {
+    let mut outranked = Vec::new();
+    for (dependency, wanted) in service.dependencies.iter().zip(wanted(service, &bytes)?) {
+        if !wanted {
+            outranked.push(dependency.name.clone());
+            continue;
+        }
         parts.push(Part {
             name: dependency.name.clone(),
             bytes: part(app, service, dependency, fetched)?,
@@ -60,17 +105,12 @@ pub fn component(app: &App, service: &Service, fetched: &Fetched) -> Result<Comp
             inherit: dependency.inherit.clone(),
         });
     }
-    let linked = |import: &str| {
-        InterfaceName::parse(import).is_ok_and(|import| linking::declaration(service, &import).is_some())
-    };
-    let composition = compose::compose(&bytes, &parts, &linked).map_err(|source| Error::Compose {
-        service: service.name.clone(),
-        source,
-    })?;
+    let composition = compose::compose(&bytes, &parts, &|import| is_linked(service, import))
+        .map_err(|source| not_composed(service, source))?;
     Ok(Composed {
         satisfied: composition.satisfied,
         denied: composition.denied,
-        outranked: composition.unused,
+        outranked,
         bytes: composition.bytes.into_owned(),
     })
 }

@@ -144,7 +144,7 @@ impl Preparing {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let app = &Arc::new(app.clone());
         let parts = stream::iter(app.services.values()).map(|service| async move {
-            let fetched = composing::fetch(service, || self.downloads()).await?;
+            let fetched = composing::fetch(service, &self.tasks, || self.downloads()).await?;
             let job = self.job(app.clone(), service.name.clone(), fetched, progress.clone());
             let interrupted = |_| Error::Interrupted {
                 service: service.name.clone(),

@@ -70,11 +70,7 @@ impl Link {
     }
 
     /// The callee, and the request as it will be there.
-    fn aim(
-        &self,
-        caller: &Arc<RequestContext>,
-        crossing: &mut Crossing,
-    ) -> Result<(Arc<dyn Callee>, Arc<RequestContext>, Instant), CallError> {
+    fn aim(&self, caller: &Arc<RequestContext>, crossing: &mut Crossing) -> Result<Aimed, CallError> {
         let callee = caller
             .callees
             .callee(&self.callee)
@@ -95,8 +91,19 @@ impl Link {
         if deadline <= context.progress.started() {
             return Err(CallError::TimedOut(Duration::ZERO));
         }
-        Ok((callee, Arc::new(context), deadline))
+        Ok(Aimed {
+            callee,
+            context: Arc::new(context),
+            deadline,
+        })
     }
+}
+
+/// A callee, and the request as it will be there.
+struct Aimed {
+    callee: Arc<dyn Callee>,
+    context: Arc<RequestContext>,
+    deadline: Instant,
 }
 
 impl Gate for Link {
@@ -113,7 +120,11 @@ impl Gate for Link {
             of_link: None,
             place: None,
         };
-        let (callee, context, deadline) = match self.aim(caller, &mut crossing) {
+        let Aimed {
+            callee,
+            context,
+            deadline,
+        } = match self.aim(caller, &mut crossing) {
             Ok(aimed) => aimed,
             Err(error) => {
                 crossing.ended(Some(&error));

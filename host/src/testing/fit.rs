@@ -267,7 +267,10 @@ mod tests {
         assert_eq!(fit(value::int(u64::MAX), &Type::U64), Ok(Value::U64(u64::MAX)));
         assert!(fit(value::int(1), &Type::F64).is_err());
         let too_large = fit(value::int(1_i128 << 64), &Type::U64).unwrap_err();
-        assert!(too_large.to_string().contains("18446744073709551616"), "{too_large}");
+        assert!(
+            too_large.to_string().contains("18446744073709551616"),
+            "{too_large}"
+        );
         assert!(fit(value::int(i128::from(i64::MIN) - 1), &Type::S64).is_err());
     }
 }

@@ -270,6 +270,7 @@ mod tests {
         let contract = Contract {
             interface: name,
             functions: BTreeMap::new(),
+            items: BTreeMap::new(),
         };
         let good: Respond = Arc::new(|_| std::future::ready(Answer::from(())).boxed());
         Interface::new(

@@ -1,21 +1,23 @@
 //! The app as one JSON object. Its fields are a promise: they may become more, they keep their names and meanings.
 //!
 //! `app`, `version`, `data_scope` (`app` or `per-service`); `ok` (whether `up` would take the app); `findings`; `services`;
-//! `routes`; `links`; `data`; `outbound_hosts`. What is not known, because a component could not be read, is `null`.
+//! `routes`; `links`; `data`; `outbound_hosts`. What is not known, because a component could not be read, is `null`; where
+//! the manifest itself, or what it is looked at with, could not be read, that is the one finding and the lists are empty.
 
 use serde::Serialize;
 
+use super::super::Failure;
 use super::text::{data_kind, link_kind};
 use crate::host::check::{
     Checked, ComponentFacts, EdgeScope, Finding, Graph, LinkCallee, LinkEdge, RouteTarget, Severity,
 };
 
 /// One app.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Document<'a> {
-    app: &'a str,
-    version: &'a str,
-    data_scope: String,
+    app: Option<&'a str>,
+    version: Option<&'a str>,
+    data_scope: Option<String>,
     /// Nothing was found that `up` would refuse.
     ok: bool,
     findings: Vec<FindingObject<'a>>,
@@ -32,6 +34,8 @@ struct FindingObject<'a> {
     severity: &'static str,
     /// Whose it is; `null` for the app.
     service: Option<&'a str>,
+    /// `FILE:LINE:COLUMN` of what is wrong with the manifest, where that is all that there is to say.
+    location: Option<String>,
     message: &'a str,
     causes: &'a [String],
     hint: Option<&'a str>,
@@ -121,6 +125,36 @@ pub(super) fn print(checked: &Checked) -> anyhow::Result<String> {
     Ok(text)
 }
 
+/// Prints on one line that there is no app to look at, and why.
+pub(super) fn refused(failure: &Failure) -> anyhow::Result<String> {
+    let (message, location, hint) = match failure.error.downcast_ref() {
+        Some(error @ crate::manifest::Error::Invalid(diagnostic)) => (
+            diagnostic.fault.to_string(),
+            Some(diagnostic.location.to_string()),
+            error.hint(),
+        ),
+        _ => (failure.error.to_string(), None, failure.hint.clone()),
+    };
+    let mut causes: Vec<String> = failure.error.chain().skip(1).map(ToString::to_string).collect();
+    // A transparent error says the same as its source.
+    causes.retain(|cause| *cause != message);
+    causes.dedup();
+    let document = Document {
+        findings: vec![FindingObject {
+            severity: "error",
+            service: None,
+            location,
+            message: &message,
+            causes: &causes,
+            hint: hint.as_deref(),
+        }],
+        ..Document::default()
+    };
+    let mut text = serde_json::to_string(&document)?;
+    text.push('\n');
+    Ok(text)
+}
+
 fn document(checked: &Checked) -> Document<'_> {
     let Graph {
         app,
@@ -133,9 +167,9 @@ fn document(checked: &Checked) -> Document<'_> {
         hosts,
     } = &checked.graph;
     Document {
-        app,
-        version,
-        data_scope: data_scope.to_string(),
+        app: Some(app),
+        version: Some(version),
+        data_scope: Some(data_scope.to_string()),
         ok: !checked.findings.iter().any(Finding::is_error),
         findings: checked.findings.iter().map(finding).collect(),
         services: services
@@ -195,6 +229,7 @@ fn finding(finding: &Finding) -> FindingObject<'_> {
             Severity::Warning => "warning",
         },
         service: finding.service.as_ref().map(|service| service.as_str()),
+        location: None,
         message: &finding.message,
         causes: &finding.causes,
         hint: finding.hint.as_deref(),
@@ -217,7 +252,7 @@ fn component(facts: &ComponentFacts) -> ComponentObject<'_> {
 fn link(link: &LinkEdge) -> LinkObject<'_> {
     let (callee, component) = match &link.callee {
         LinkCallee::Service(service) => (Some(service.as_str()), None),
-        LinkCallee::Component(component) => (None, Some(component.as_str())),
+        LinkCallee::Component { name, .. } => (None, Some(name.as_str())),
     };
     LinkObject {
         caller: link.caller.as_str(),
@@ -236,5 +271,61 @@ fn link(link: &LinkEdge) -> LinkObject<'_> {
             .collect(),
         timeout_ms: link.timeout.map(|timeout| timeout.as_millis()),
         concurrency: link.concurrency.map(std::num::NonZero::get),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(failure: Failure) -> serde_json::Value {
+        let text = refused(&failure).unwrap();
+        assert!(text.ends_with("}\n") && text.lines().count() == 1, "{text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn a_manifest_that_cannot_be_read_is_the_one_finding() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("spin.toml");
+        std::fs::write(
+            &file,
+            "spin_manifest_version = 2\n[application]\nname = \"x\"\nversoin = \"1\"\n",
+        )
+        .unwrap();
+        let object = value(crate::manifest::load(&file).unwrap_err().into());
+        assert_eq!(object["ok"], false);
+        assert_eq!(object["app"], serde_json::Value::Null);
+        assert_eq!(object["services"], serde_json::json!([]));
+        let [finding] = &object["findings"].as_array().unwrap()[..] else {
+            panic!("{object}")
+        };
+        let message = finding["message"].as_str().unwrap();
+        assert!(message.starts_with("unknown key `versoin`"), "{message}");
+        assert!(
+            finding["location"].as_str().unwrap().ends_with("spin.toml:4:1"),
+            "{finding}"
+        );
+        assert!(
+            finding["hint"].as_str().unwrap().contains("`version`"),
+            "{finding}"
+        );
+        assert_eq!(finding["severity"], "error");
+    }
+
+    #[test]
+    fn other_reasons_are_told_with_their_causes_and_their_hint() {
+        let error = anyhow::Error::from(std::io::Error::other("inner")).context("outer");
+        let object = value(Failure {
+            error,
+            hint: Some("do this".into()),
+        });
+        assert_eq!(
+            object["findings"],
+            serde_json::json!([{
+                "severity": "error", "service": null, "location": null, "message": "outer",
+                "causes": ["inner"], "hint": "do this",
+            }])
+        );
     }
 }

@@ -41,7 +41,10 @@ pub(super) fn print(graph: &Graph) -> String {
     for link in &graph.links {
         let callee = match &link.callee {
             LinkCallee::Service(service) => known(service.as_str()),
-            LinkCallee::Component(component) => Some(chart.node('c', ("[[", "]]"), component)),
+            // Each caller has a copy of its own, for all that it imports of it.
+            LinkCallee::Component { name, source } => {
+                Some(chart.shared('c', ("[[", "]]"), name, &format!("{} {source}", link.caller)))
+            }
         };
         if let (Some(caller), Some(callee)) = (known(link.caller.as_str()), callee) {
             let (arrow, label) = match link.kind {
@@ -52,15 +55,20 @@ pub(super) fn print(graph: &Graph) -> String {
         }
     }
     for edge in &graph.data {
-        let what = format!("{} {}", data_kind(edge.kind), edge.label);
-        // One cylinder for each store, so that it is seen who shares one.
-        let owner = match &edge.scope {
-            EdgeScope::Service => edge.service.to_string(),
-            EdgeScope::App | EdgeScope::File(_) => String::new(),
+        // One cylinder for each store, so that it is seen who shares one. A file may go by several labels.
+        let (name, label, owner) = match &edge.scope {
+            EdgeScope::Service => (edge.label.to_string(), "", edge.service.to_string()),
+            EdgeScope::App => (edge.label.to_string(), "", String::new()),
+            EdgeScope::File(path) => {
+                let name = path.file_name().unwrap_or(path.as_os_str());
+                let name = name.to_string_lossy().into_owned();
+                (name, edge.label.as_str(), path.to_string_lossy().into_owned())
+            }
         };
+        let what = format!("{} {name}", data_kind(edge.kind));
         let node = chart.shared('d', ("[(", ")]"), &what, &owner);
         if let Some(service) = known(edge.service.as_str()) {
-            chart.edge(&service, "---", "", &node);
+            chart.edge(&service, "---", label, &node);
         }
     }
     for edge in &graph.hosts {
@@ -140,7 +148,81 @@ fn quoted(label: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::host::check::{DataEdge, DataKind, LinkEdge, ServiceNode};
+    use crate::model::{DataScope, Label, ServiceName};
+
+    fn graph(links: Vec<LinkEdge>, data: Vec<DataEdge>) -> Graph {
+        let service = |name| ServiceNode {
+            name: ServiceName::parse(name).unwrap(),
+            component: None,
+        };
+        Graph {
+            app: "x".into(),
+            version: String::new(),
+            data_scope: DataScope::App,
+            services: vec![service("one"), service("two")],
+            routes: Vec::new(),
+            links,
+            data,
+            hosts: Vec::new(),
+        }
+    }
+
+    fn composed(caller: &str, import: &str, source: &str) -> LinkEdge {
+        LinkEdge {
+            caller: ServiceName::parse(caller).unwrap(),
+            import: import.into(),
+            callee: LinkCallee::Component {
+                name: "part.wasm".into(),
+                source: source.into(),
+            },
+            kind: LinkKind::Composed,
+            functions: Vec::new(),
+            timeout: None,
+            concurrency: None,
+        }
+    }
+
+    #[test]
+    fn a_part_is_one_node_for_each_caller_that_has_it() {
+        let links = vec![
+            composed("one", "acme:a/b", "/x/part.wasm"),
+            composed("one", "acme:a/c", "/x/part.wasm"),
+            composed("one", "acme:a/d", "/y/part.wasm"),
+            composed("two", "acme:a/b", "/x/part.wasm"),
+        ];
+        let text = print(&graph(links, Vec::new()));
+        assert_eq!(text.matches("[[\"part.wasm\"]]").count(), 3, "{text}");
+        assert!(text.contains("s0 -.->|\"acme:a/b (composed)\"| c2\n"), "{text}");
+        assert!(text.contains("s0 -.->|\"acme:a/c (composed)\"| c2\n"), "{text}");
+    }
+
+    #[test]
+    fn a_file_is_one_node_under_whatever_labels() {
+        let edge = |service, label, path| DataEdge {
+            service: ServiceName::parse(service).unwrap(),
+            kind: DataKind::Sqlite,
+            label: Label::parse(label).unwrap(),
+            scope: EdgeScope::File(PathBuf::from(path)),
+        };
+        let data = vec![
+            edge("one", "first", "/x/shop.db"),
+            edge("two", "second", "/x/shop.db"),
+            edge("two", "third", "/y/shop.db"),
+        ];
+        let text = print(&graph(Vec::new(), data));
+        assert_eq!(text.matches("[(\"sqlite shop.db\")]").count(), 2, "{text}");
+        for line in [
+            "s0 ---|\"first\"| d2",
+            "s1 ---|\"second\"| d2",
+            "s1 ---|\"third\"| d3",
+        ] {
+            assert!(text.contains(&format!("    {line}\n")), "{text}");
+        }
+    }
 
     #[test]
     fn no_label_is_read_as_syntax() {

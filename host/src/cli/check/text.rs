@@ -76,7 +76,7 @@ fn component(facts: &ComponentFacts) -> [String; 5] {
 fn link(link: &LinkEdge) -> Vec<String> {
     let callee = match &link.callee {
         LinkCallee::Service(service) => service.to_string(),
-        LinkCallee::Component(component) => component.clone(),
+        LinkCallee::Component { name, .. } => name.clone(),
     };
     let functions: Vec<String> = link
         .functions

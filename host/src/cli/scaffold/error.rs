@@ -50,6 +50,14 @@ pub(in crate::cli) enum ScaffoldError {
         /// Why.
         reason: &'static str,
     },
+    /// The workspace has not all that the crates of a service take from it.
+    #[error("the service cannot be added to {}: it lacks {}", file.display(), keys(missing))]
+    Inherit {
+        /// The file.
+        file: PathBuf,
+        /// The lines that it lacks, below the heads of their tables.
+        missing: Vec<String>,
+    },
     /// There is such a service, or something in its place.
     #[error("`{service}` cannot be added: {what}")]
     Taken {
@@ -119,6 +127,20 @@ pub(in crate::cli) enum ScaffoldError {
     },
 }
 
+/// The keys of lines of TOML, each with its table.
+fn keys(lines: &[String]) -> String {
+    let mut table = "";
+    let mut keys = Vec::new();
+    for line in lines {
+        if let Some(head) = line.strip_prefix('[') {
+            table = head.trim_end_matches(']');
+        } else if let Some((key, _)) = line.split_once(" =") {
+            keys.push(format!("`{table}.{key}`"));
+        }
+    }
+    keys.join(", ")
+}
+
 impl ScaffoldError {
     /// What to do about it, where that is more than the message says.
     #[must_use]
@@ -146,6 +168,11 @@ impl ScaffoldError {
             Self::Members { .. } => {
                 Some("give its `[workspace]` the key `members = []`; what it lists stays".to_owned())
             }
+            Self::Inherit { missing, .. } => Some(format!(
+                "the crates of a service take these from it; add the lines below to their tables, in the versions \
+                 that the other services want\n    {}",
+                missing.join("\n    ")
+            )),
             Self::Taken { .. } => Some("take another name; nothing is ever overwritten".to_owned()),
             Self::UnknownUsed { known, .. } if known.is_empty() => {
                 Some("the app has no services yet: add that one first".to_owned())

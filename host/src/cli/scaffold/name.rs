@@ -77,7 +77,8 @@ const CARGO_NAMES: [&str; 10] = [
     "test",
 ];
 
-/// Crates that every service is built from: `cargo build -p NAME` would not know which one is meant.
+/// Crates that every service is built from: `cargo test -p NAME` would not know which one is meant. What an update of
+/// theirs brings is not among them, so no command that is written for a service says `-p`.
 const CRATES: [&str; 44] = [
     "anyhow",
     "bitflags",
@@ -225,8 +226,12 @@ fn reserved(kind: Kind, name: &str) -> Option<&'static str> {
         return Some("the namespace of a host's own interfaces");
     }
     match kind {
+        Kind::App if name == "spin-sdk" => {
+            Some("the crate that services use, and would name the module of the contracts too")
+        }
         Kind::App if name == "exports" => Some("the module in which generated code keeps what is exported"),
         Kind::App => None,
+        Kind::Service if name == "component" => Some("the WIT package in which a service's own world is"),
         Kind::Service if CARGO_NAMES.contains(&name) => Some("a name that Cargo or Rust's own crates use"),
         Kind::Service if CRATES.contains(&name) => Some("the name of a crate that services are built from"),
         Kind::Service if name.ends_with("-domain") => Some("how the crate with a service's rules is named"),
@@ -306,6 +311,11 @@ mod tests {
             ("target", "a name that Cargo", "for example `target-desk`"),
             ("http", "the name of a crate", "for example `http-desk`"),
             (
+                "component",
+                "a service's own world",
+                "for example `component-desk`",
+            ),
+            (
                 "users-domain",
                 "the crate with a service's rules",
                 "for example `users-desk`",
@@ -326,7 +336,7 @@ mod tests {
     #[test]
     fn an_app_may_be_called_what_only_a_service_may_not() {
         assert!(Word::parse(Kind::App, "http").is_ok());
-        for name in ["wasi", "exports", "self", "use"] {
+        for name in ["wasi", "exports", "self", "use", "spin-sdk"] {
             let (message, hint) = refusal(Kind::App, name);
             assert!(message.contains("cannot be the name of an app"), "{message}");
             assert_eq!(hint.unwrap(), format!("for example `{name}-app`"));

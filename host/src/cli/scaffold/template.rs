@@ -31,6 +31,11 @@ pub(super) const APP: &[File] = &[
     file!("components/Cargo.toml", "app/components-Cargo.toml"),
 ];
 
+/// The Cargo workspace of a new app's services.
+pub(super) const fn workspace() -> &'static str {
+    include_str!("../../../templates/app/components-Cargo.toml.tmpl")
+}
+
 /// What a service is made of.
 pub(super) const SERVICE: &[File] = &[
     file!("wit/{{app}}-{{service}}/{{service}}.wit", "service/contract.wit"),

@@ -99,6 +99,12 @@ fn an_app_is_made_only_where_nothing_is() {
         );
         assert_eq!(error.hint().as_deref(), Some("name another place with `--dir`"));
     }
+
+    let cloned = tempfile::tempdir().unwrap();
+    fs::create_dir(cloned.path().join(".git")).unwrap();
+    new_app("other", cloned.path()).unwrap();
+    assert!(cloned.path().join("spin.toml").is_file());
+
     let error = new_app("My App", &root.path().join("new")).unwrap_err();
     assert!(
         error
@@ -128,7 +134,7 @@ fn a_service_is_added_to_what_is_there() {
     let build = added.build.as_ref().unwrap();
     assert_eq!(
         build.command,
-        ["cargo build --release --target wasm32-wasip2 -p order-desk"]
+        ["cargo build --release --target wasm32-wasip2 --manifest-path order-desk/Cargo.toml"]
     );
     assert_eq!(build.workdir, app.dir.join("components"));
     let artifact = "components/target/wasm32-wasip2/release/order_desk.wasm";
@@ -300,6 +306,23 @@ fn files_that_cannot_be_edited_are_left_as_they_are() {
     fs::write(&manifest, text).unwrap();
 
     let workspace = root.join("components/Cargo.toml");
+    let whole = fs::read_to_string(&workspace).unwrap();
+    fs::write(&workspace, whole.replace("serde_json = \"1\"\n", "")).unwrap();
+    assert_refused(
+        root,
+        "a",
+        &[],
+        "components/Cargo.toml: it lacks `workspace.dependencies.serde_json`",
+        "[workspace.dependencies]\n    serde_json = \"1\"",
+    );
+    fs::write(&workspace, "[workspace]\nmembers = [\"x\"]\n").unwrap();
+    assert_refused(
+        root,
+        "a",
+        &[],
+        "`workspace.package.edition`",
+        "edition = \"2024\"",
+    );
     fs::write(&workspace, "[workspace]\n").unwrap();
     assert_refused(root, "a", &[], "has no list of `members`", "members = []");
     fs::remove_file(&workspace).unwrap();

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use super::ScaffoldError;
 
-/// Refuses a directory that has something in it. One that is not there is empty.
+/// Refuses a directory that has something in it. One that is not there is empty, and so is one that `git init` made or a
+/// repository without a commit was cloned to.
 pub(super) fn check_empty(directory: &Path) -> Result<(), ScaffoldError> {
-    match fs::read_dir(directory).map(|mut entries| entries.next().is_none()) {
+    let is_git = |entry: std::io::Result<fs::DirEntry>| entry.is_ok_and(|entry| entry.file_name() == ".git");
+    match fs::read_dir(directory).map(|mut entries| entries.all(is_git)) {
         Ok(true) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Ok(false) => Err(ScaffoldError::NotEmpty {
@@ -182,7 +184,41 @@ impl Undo {
         }
         match (error, left) {
             (ScaffoldError::Write { file, source }, Some(left)) => ScaffoldError::Left { file, left, source },
+            (ScaffoldError::Changed { file }, Some(left)) => ScaffoldError::Left {
+                file,
+                left,
+                source: std::io::Error::other("it changed in the meantime"),
+            },
             (error, _) => error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_undone_is_named_whatever_the_error_was() {
+        let root = tempfile::tempdir().unwrap();
+        let gone = root.path().join("gone");
+        let errors = [
+            ScaffoldError::Changed { file: "a".into() },
+            ScaffoldError::Write {
+                file: "a".into(),
+                source: std::io::Error::other("full"),
+            },
+        ];
+        for error in errors {
+            let undo = Undo {
+                steps: vec![Step::RemoveFile(gone.clone())],
+            };
+            let told = undo.run(error).to_string();
+            let expected = format!(
+                "cannot write a, and {} could not be put back as it was",
+                gone.display()
+            );
+            assert_eq!(told, expected);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A function whose result is `result<_, E>` can carry a failure if `E` is
 //! - `string`: the failure's text;
 //! - a `variant` or an `enum` with a case for it: `timeout` for a callee that took too long, `overloaded` for one that has no
-//!   place, else (and for everything else) `unavailable`; each with no payload, or with a `string` for the text.
+//!   place (or where too much is on its way between services), else (and for everything else) `unavailable`; each with no payload, or with a `string` for the text.
 //!
 //! Everything else cannot carry one, and the caller traps.
 

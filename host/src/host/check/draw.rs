@@ -132,12 +132,19 @@ fn composed<'a>(service: &'a Service, loaded: &'a Loaded) -> impl Iterator<Item 
             DependencySource::Component(name) => LinkCallee::Service(name.clone()),
             DependencySource::Path(path) => {
                 let name = path.file_name().unwrap_or(path.as_os_str());
-                LinkCallee::Component(name.to_string_lossy().into_owned())
+                LinkCallee::Component {
+                    name: name.to_string_lossy().into_owned(),
+                    source: path.to_string_lossy().into_owned(),
+                }
             }
             // Without what could be a secret in it.
             DependencySource::Url { url, .. } => {
                 let host = url.host_str().unwrap_or_default();
-                LinkCallee::Component(format!("{}://{host}{}", url.scheme(), url.path()))
+                let name = format!("{}://{host}{}", url.scheme(), url.path());
+                LinkCallee::Component {
+                    source: name.clone(),
+                    name,
+                }
             }
         };
         Some(LinkEdge {

@@ -100,7 +100,12 @@ pub enum LinkCallee {
     /// A service of the app.
     Service(ServiceName),
     /// A component that is no service of its own: a file or a URL.
-    Component(String),
+    Component {
+        /// The name of the file, or the URL without what could be a secret in it.
+        name: String,
+        /// What tells it from another one of that name: the whole path, or the same as the name.
+        source: String,
+    },
 }
 
 /// How an import came to who serves it.

@@ -50,7 +50,7 @@ pub(super) async fn load(
     let components = stream::iter(app.services.values()).map(|service| async move {
         let name = service.name.clone();
         let loaded = async {
-            let fetched = composing::fetch(service, || downloads(options, shelf, tasks)).await?;
+            let fetched = composing::fetch(service, tasks, || downloads(options, shelf, tasks)).await?;
             let (app, name) = (app.clone(), name.clone());
             let engines = shelf.engines.clone();
             let job = tasks.blocking("check", move || component(&app, &name, &fetched, &engines));

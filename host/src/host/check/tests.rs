@@ -1,6 +1,7 @@
 //! Apps of components that are written out here: what no guest fixture has in it.
 
 use std::fs;
+use std::path::Path;
 
 use tempfile::TempDir;
 
@@ -263,7 +264,14 @@ async fn a_dependency_is_a_link_of_its_own_kind_and_uses_what_it_inherits() {
         panic!("{:?}", checked.graph.links)
     };
     assert_eq!(link.kind, LinkKind::Composed);
-    assert_eq!(link.callee, LinkCallee::Component("callee.wasm".into()));
+    let LinkCallee::Component { name, source } = &link.callee else {
+        panic!("{:?}", link.callee)
+    };
+    assert_eq!(name, "callee.wasm");
+    assert!(
+        Path::new(source).is_absolute() && source.ends_with(name.as_str()),
+        "{source}"
+    );
 }
 
 #[tokio::test]
