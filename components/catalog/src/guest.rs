@@ -24,7 +24,7 @@ thread_local! {
     ));
 }
 
-/// The catalog. It keeps the key set, and a connection, between requests of one instance.
+/// The catalog. It keeps the key set between requests of one instance.
 pub(crate) fn service() -> Rc<Service> {
     SERVICE.with(Rc::clone)
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use orders_domain::Shop;
 use rest::{Problem, Response};
 use spin_sdk::http::Request;
-use spin_sdk::http_service;
+use spin_sdk::{http_service, wit_bindgen};
 
 use crate::adapter::links::Links;
 use crate::adapter::spin::{self, DefaultDatabase};
@@ -38,8 +38,14 @@ async fn service() -> Result<Rc<Service>, Problem> {
 
 #[http_service]
 async fn handle(request: Request) -> Response {
-    match service().await {
-        Ok(service) => service.answer(request).await,
-        Err(problem) => problem.into(),
+    let service = match service().await {
+        Ok(service) => service,
+        Err(problem) => return problem.into(),
+    };
+    let (response, known) = service.answer(request).await;
+    if known {
+        // The instance goes on with it once the response is out.
+        wit_bindgen::spawn(async move { service.sweep().await });
     }
+    response
 }

@@ -1,7 +1,7 @@
 //! The HTTP interface: one table of operations, the same as in `openapi.json`, which a test holds it against.
 //!
-//! Every operation but the document asks who is there before it reads anything else of the request, and then
-//! goes on with what earlier requests left undone.
+//! Every operation but the document asks who is there before it reads anything else of the request. After it,
+//! the request goes on with what earlier ones left undone.
 
 mod document;
 mod refusal;
@@ -66,15 +66,27 @@ where
         Self { shop }
     }
 
-    /// Answers a request. Whatever goes wrong is a problem (RFC 9457).
-    pub async fn answer<B: Body<Data = Bytes>>(&self, request: Request<B>) -> Response {
-        match self.dispatch(request).await {
-            Ok(response) => response,
-            Err(problem) => problem.into(),
+    /// Answers a request. Whatever goes wrong is a problem (RFC 9457). Also whether it came from somebody who
+    /// is known: then [`Edge::sweep`] is to follow.
+    pub async fn answer<B: Body<Data = Bytes>>(&self, request: Request<B>) -> (Response, bool) {
+        let mut known = false;
+        let answered = self.dispatch(request, &mut known).await;
+        (answered.unwrap_or_else(Response::from), known)
+    }
+
+    /// Goes on with what is due, which is not what the request was about: so its answer does not wait for
+    /// this, which may take as long as the catalog does.
+    pub async fn sweep(&self) {
+        if let Err(error) = self.shop.sweep().await {
+            eprintln!("orders: going on with what is due: {error}");
         }
     }
 
-    async fn dispatch<B: Body<Data = Bytes>>(&self, request: Request<B>) -> Result<Response, Problem> {
+    async fn dispatch<B: Body<Data = Bytes>>(
+        &self,
+        request: Request<B>,
+        known: &mut bool,
+    ) -> Result<Response, Problem> {
         let found = rest::route(ROUTES, request.method(), request.uri().path())?;
         if found.operation_id == "getOpenApi" {
             no_parameters(request.uri())?;
@@ -82,10 +94,7 @@ where
         }
         let token = rest::bearer::token(request.headers())?;
         let caller = self.shop.caller(token).await.map_err(problem)?;
-        if let Err(error) = self.shop.sweep().await {
-            // It is not what this request is about, and the next one tries again.
-            eprintln!("orders: going on with what is due: {error}");
-        }
+        *known = true;
         match found.operation_id {
             "listOrders" => self.list(&caller, request.uri()).await,
             "placeOrder" => self.place(&caller, request).await,
@@ -112,7 +121,7 @@ where
         let placed = self.shop.place(caller, &key, &items).await.map_err(problem)?;
         let order = placed.order();
         let location = format!("/orders/{}", order.id);
-        // As it was answered first, so that a repeated request learns nothing but its answer.
+        // Repeated too: the order was placed, whatever became of it since.
         Ok(self.shown(StatusCode::CREATED, order).with_location(&location))
     }
 

@@ -75,7 +75,7 @@ async fn the_json_object_keeps_its_fields() {
             .collect();
         assert_eq!(
             keys,
-            BTreeSet::from(["severity", "service", "message", "causes", "hint"])
+            BTreeSet::from(["severity", "service", "message", "causes", "hint", "location"])
         );
         assert_eq!(finding["severity"], "warning");
     }

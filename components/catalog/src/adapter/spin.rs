@@ -1,6 +1,6 @@
 //! Spin's SQLite and outbound HTTP, as the catalog wants them. Exists in the component only.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,9 +22,6 @@ const JWKS_URL: &str = "jwks_url";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 thread_local! {
-    /// A connection that nobody uses: opening one costs more than most statements. An instance has one
-    /// thread.
-    static IDLE: RefCell<Option<Database>> = const { RefCell::new(None) };
     /// Whether this instance has seen the schema up to date. Another one may have made it so: it only gets
     /// newer.
     static MIGRATED: Cell<bool> = const { Cell::new(false) };
@@ -38,9 +35,6 @@ impl Pool for DefaultDatabase {
     type Connection = Database;
 
     async fn take(&self) -> Result<Database, StoreError> {
-        if let Some(idle) = IDLE.take() {
-            return Ok(idle);
-        }
         let connection = Database(sqlite::Connection::open_default().await.map_err(failure)?);
         if !MIGRATED.get() {
             schema::migrate(&connection, &SystemClock, &RandomIds).await?;
@@ -49,9 +43,10 @@ impl Pool for DefaultDatabase {
         Ok(connection)
     }
 
-    fn give_back(&self, connection: Database) {
-        IDLE.set(Some(connection));
-    }
+    /// Closes it: a host keeps connections for those who open them. Kept here, every instance would hold one
+    /// while it waits for its next request; composed into another service, that one waits for a free
+    /// connection to the same database meanwhile.
+    fn give_back(&self, _: Database) {}
 }
 
 /// A connection of the host's.

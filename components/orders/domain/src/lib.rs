@@ -40,8 +40,10 @@
 //! | reserving an order that is over | rejected, expired, cancelled | held | nobody: it runs out by itself |
 //!
 //! Whoever comes by: a repeated `place` with the key, [`Shop::order`] and [`Shop::cancel`] for their one
-//! order, and [`Shop::sweep`], which every request begins with, for those whose time is over. So at most one
-//! reservation's lifetime and one request after the last crash, nothing is in between any more.
+//! order, and [`Shop::sweep`], which follows every request, for some of those whose time is over, longest over
+//! first. So from one reservation's lifetime after the last crash on, each request leaves fewer in between
+//! than it found, and none as soon as the stock answers. An order whose stock fails is left to its buyer for a
+//! while, and one that came to nothing is forgotten with its key.
 //!
 //! A lease keeps others from doing the same work at the same time; it is a courtesy and no lock, runs out by
 //! itself, and nothing rests on it.

@@ -92,6 +92,11 @@ impl Status {
         matches!(self, Self::Pending | Self::Reserved | Self::Confirmed)
     }
 
+    /// Whether it came to nothing: such an order is kept for as long as its key.
+    pub fn is_forgotten(self) -> bool {
+        matches!(self, Self::Rejected | Self::Expired)
+    }
+
     /// Whether an order may go from here to there.
     pub fn leads_to(self, next: Self) -> bool {
         match self {
@@ -153,7 +158,7 @@ pub struct Order {
     pub confirmed_at: Option<Timestamp>,
     /// From when on anybody who comes by should go on with it, while it is open.
     pub due_at: Timestamp,
-    /// Until when somebody is at work on it.
+    /// Until when somebody is at work on it. Whoever decides it ends that.
     pub leased_until: Timestamp,
 }
 
@@ -179,6 +184,9 @@ impl Order {
         self.due_at = change.due_at;
         if change.to == Status::Confirmed {
             self.confirmed_at = Some(change.at);
+        }
+        if !change.to.is_open() {
+            self.leased_until = Timestamp::EPOCH;
         }
         self
     }

@@ -64,6 +64,9 @@ impl Policy {
     }
 }
 
+/// How much the clocks of those who serve one shop may differ, beyond which a time is not to be believed.
+pub(crate) const CLOCKS_DIFFER: Duration = Duration::from_secs(10);
+
 fn bounded(name: &'static str, seconds: u64, from: u64, to: Duration) -> Result<Duration, PolicyError> {
     let to = to.as_secs();
     if (from..=to).contains(&seconds) {

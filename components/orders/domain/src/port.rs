@@ -153,6 +153,28 @@ pub enum StoreError {
     Failed(String),
 }
 
+/// Which open orders are due: those whose time has come. Also those whose time is later than any that can have
+/// been set, which was a clock that was ahead; and such leases count for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// The time now.
+    pub now: Timestamp,
+    /// No order becomes due later than this.
+    pub latest: Timestamp,
+    /// No lease lasts longer than this.
+    pub longest_lease: Timestamp,
+    /// How many, at most.
+    pub limit: u32,
+}
+
+impl Due {
+    /// Whether it is, of an order that is due then and leased until then.
+    pub fn is(&self, due_at: Timestamp, leased_until: Timestamp) -> bool {
+        let over = |time: Timestamp, latest: Timestamp| time <= self.now || time > latest;
+        over(due_at, self.latest) && over(leased_until, self.longest_lease)
+    }
+}
+
 /// What [`Orders::place`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Placement {
@@ -173,7 +195,8 @@ pub trait Orders {
     ) -> impl Future<Output = Result<Option<Order>, StoreError>>;
 
     /// Writes down an order and the key that stands for it until then; or neither, if the key stands for
-    /// another. Also forgets some keys whose time is over: more than one at each call, oldest first.
+    /// another. Also forgets some keys whose time is over, and whose orders are no longer open: more than one
+    /// at each call, oldest first. Those of their orders go too that came to nothing.
     fn place(
         &self,
         order: &Order,
@@ -184,7 +207,8 @@ pub trait Orders {
     /// An order.
     fn find(&self, id: OrderId) -> impl Future<Output = Result<Option<Order>, StoreError>>;
 
-    /// Changes the status of an order, if it still is what it was. Answers whether it did.
+    /// Changes the status of an order, if it still is what it was. Answers whether it did. One that is no
+    /// longer open has no lease any more.
     fn advance(
         &self,
         id: OrderId,
@@ -200,8 +224,17 @@ pub trait Orders {
         until: Timestamp,
     ) -> impl Future<Output = Result<bool, StoreError>>;
 
-    /// Open orders that are due, longest due first.
-    fn due(&self, now: Timestamp, limit: u32) -> impl Future<Output = Result<Vec<OrderId>, StoreError>>;
+    /// Lets go of a lease that is the one seen, or of any with `None`, and lets the order be due from then on.
+    /// Nothing, if it is no longer open, or leased anew.
+    fn put_off(
+        &self,
+        id: OrderId,
+        seen: Option<Timestamp>,
+        due_at: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>>;
+
+    /// Open orders that are due and that nobody is at work on, longest due first.
+    fn due(&self, due: &Due) -> impl Future<Output = Result<Vec<OrderId>, StoreError>>;
 
     /// The newest orders that meet the query and come after its position: one more than its limit, if there
     /// are that many.

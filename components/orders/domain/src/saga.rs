@@ -48,6 +48,20 @@ where
         Err(Error::InProgress(self.policy.lease()))
     }
 
+    /// The same for those who are not its buyer: an order that was placed while a clock was ahead has no more
+    /// time than any other had, and nobody waits for that clock.
+    ///
+    /// # Errors
+    /// As [`Shop::settle`].
+    pub(crate) async fn settle_for_others(&self, mut order: Order) -> Result<Order, Error> {
+        let undecided = matches!(order.status, Status::Pending | Status::Reserved);
+        if undecided && order.expires_at > self.latest(self.time.now()) {
+            let outcome = self.abandon(&order).await?;
+            order = self.write_down(order, outcome).await?;
+        }
+        self.settle(order).await
+    }
+
     async fn write_down(&self, order: Order, outcome: Outcome) -> Result<Order, Error> {
         let (to, refusal) = match outcome {
             Outcome::To(status) => (status, None),

@@ -3,22 +3,26 @@
 //! No transaction of the repository is open while another service is asked: in a static composition all of
 //! them share one database, and would wait for each other.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use crate::item::{Items, ProductId};
 use crate::key::Key;
 use crate::order::{Change, Order, OrderId, Status};
 use crate::page::{Page, Query};
-use crate::policy::{KEY_LIFETIME, Policy};
+use crate::policy::{CLOCKS_DIFFER, KEY_LIFETIME, Policy};
 use crate::port::{
-    Accounts, AccountsError, Caller, Catalogue, CatalogueError, Clock, Ids, Orders, Placement, Stock,
+    Accounts, AccountsError, Caller, Catalogue, CatalogueError, Clock, Due, Ids, Orders, Placement, Stock,
     StockError, StoreError,
 };
 use crate::time::Timestamp;
 use crate::violation::Invalid;
 
-/// How many orders one request goes on with that are not its own: as many as a busy host leaves behind.
-pub(crate) const SWEEP_MAX: u32 = 100;
+/// How many orders one request goes on with that are not its own: more than it leaves behind itself, and few,
+/// for each takes two calls of another service.
+pub(crate) const SWEEP_MAX: u32 = 4;
+/// How long there is no other sweep after one that failed for a reason that is not one order's alone.
+const REST: Duration = Duration::from_secs(1);
 
 /// Why a use case did not happen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -94,6 +98,8 @@ pub struct Shop<P, R, T> {
     pub(crate) orders: R,
     pub(crate) time: T,
     pub(crate) policy: Policy,
+    /// Until when there is no sweep.
+    rest_until: Cell<Timestamp>,
 }
 
 impl<P, R, T> Shop<P, R, T>
@@ -109,6 +115,7 @@ where
             orders,
             time,
             policy,
+            rest_until: Cell::new(Timestamp::EPOCH),
         }
     }
 
@@ -244,7 +251,7 @@ where
                 to: Status::Cancelling,
                 at: now,
                 refusal: None,
-                due_at: now.plus(self.policy.reservation()),
+                due_at: now.plus(self.policy.lease()),
             };
             order = if self.orders.advance(order.id, order.status, &change).await? {
                 order.changed(&change)
@@ -255,26 +262,87 @@ where
         Err(Error::InProgress(self.policy.lease()))
     }
 
-    /// Goes on with orders that are due, whosever they are: at most a hundred. To be called at every request.
+    /// Goes on with orders that are due, whosever they are: at most [`SWEEP_MAX`]. To be called after every
+    /// request, once its answer is decided. After a failure that is not one order's alone, nothing for a
+    /// moment.
     ///
     /// # Errors
-    /// [`Error::Stock`] and [`Error::Store`]; the rest is left to the next sweep.
+    /// [`Error::Stock`] and [`Error::Store`]: of one order, after all of them were tried; of all, at once, and
+    /// the rest is left to a later sweep. Those that failed are left alone for as long as a lease lasts.
     pub async fn sweep(&self) -> Result<(), Error> {
-        for id in self.orders.due(self.time.now(), SWEEP_MAX).await? {
-            let Some(order) = self.orders.find(id).await? else {
+        let now = self.time.now();
+        let rest = now.until(self.rest_until.get());
+        if !rest.is_zero() && rest <= REST {
+            return Ok(());
+        }
+        let due = Due {
+            now,
+            latest: self.latest(now),
+            longest_lease: now.plus(self.policy.lease()),
+            limit: SWEEP_MAX,
+        };
+        let mut swept = Ok(());
+        for id in self
+            .orders
+            .due(&due)
+            .await
+            .map_err(|error| self.rest(error.into()))?
+        {
+            let Err(error) = self.go_on(id).await else {
                 continue;
             };
-            let Some(order) = self.leased(order).await? else {
-                continue;
+            let alone = match &error {
+                Error::Stock(error) => !matches!(error, StockError::Unavailable(_)),
+                Error::Store(error) => matches!(error, StoreError::Unreadable(_)),
+                _ => true,
             };
-            // The lease of one that failed is not given back: not every request shall try it in vain.
-            let settled = self.settle(order).await;
+            if !alone {
+                return Err(self.rest(error));
+            }
             // What this order alone cannot do is no reason to leave the others.
-            if let Err(error @ (Error::Store(_) | Error::Stock(StockError::Unavailable(_)))) = settled {
-                return Err(error);
+            swept = swept.and(Err(error));
+        }
+        swept
+    }
+
+    /// Goes on with an order that is due. One that cannot be read makes room for the others too.
+    async fn go_on(&self, id: OrderId) -> Result<(), Error> {
+        let found = match self.orders.find(id).await {
+            Ok(None) => Err(StoreError::Unreadable(format!("order {id} has no lines"))),
+            Err(StoreError::Unreadable(what)) => Err(StoreError::Unreadable(format!("order {id}: {what}"))),
+            found => found,
+        };
+        match found {
+            Ok(Some(order)) => {
+                if let Some(order) = self.leased(order).await? {
+                    self.put_off_on_failure(order, Self::settle_for_others).await?;
+                }
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(error) => {
+                if matches!(error, StoreError::Unreadable(_)) {
+                    self.orders.put_off(id, None, self.later()).await?;
+                }
+                Err(error.into())
             }
         }
-        Ok(())
+    }
+
+    /// Has the next sweeps wait for a moment.
+    fn rest(&self, error: Error) -> Error {
+        self.rest_until.set(self.time.now().plus(REST));
+        error
+    }
+
+    /// When others may try again what just failed.
+    fn later(&self) -> Timestamp {
+        self.time.now().plus(self.policy.lease())
+    }
+
+    /// The latest time that an order may end at, or be due at. A later one is of a clock that was ahead.
+    pub(crate) fn latest(&self, now: Timestamp) -> Timestamp {
+        now.plus(self.policy.reservation()).plus(CLOCKS_DIFFER)
     }
 
     async fn visible(&self, caller: &Caller, id: &str) -> Result<Order, Error> {
@@ -323,14 +391,26 @@ where
         Ok(Some(order))
     }
 
-    /// Goes on with an order whose lease is ours, and gives the lease back on failure, so that the next
-    /// attempt need not wait.
+    /// Goes on with an order whose lease is ours.
     async fn settle_leased(&self, order: Order) -> Result<Order, Error> {
-        let (id, until) = (order.id, order.leased_until);
-        let settled = self.settle(order).await;
+        self.put_off_on_failure(order, Self::settle).await
+    }
+
+    /// Work on an order whose lease is ours. On failure the lease is given back, so that its buyer's next
+    /// attempt need not wait; and sweeps leave it alone for a while, so that not each tries it in vain, nor is
+    /// in the buyer's way.
+    async fn put_off_on_failure(
+        &self,
+        order: Order,
+        work: impl AsyncFnOnce(&Self, Order) -> Result<Order, Error>,
+    ) -> Result<Order, Error> {
+        let (id, until, due_at) = (order.id, order.leased_until, order.due_at);
+        let settled = work(self, order).await;
         if settled.is_err() {
-            // Should this fail too, it runs out.
-            let _ = self.orders.lease(id, until, Timestamp::EPOCH).await;
+            let believed = due_at <= self.latest(self.time.now());
+            let due_at = self.later().max(if believed { due_at } else { Timestamp::EPOCH });
+            // Should this fail too, the lease runs out.
+            let _ = self.orders.put_off(id, Some(until), due_at).await;
         }
         settled
     }

@@ -8,13 +8,17 @@ mod read;
 use orders_domain::key::Key;
 use orders_domain::order::{Change, Customer, Order, OrderId, Refusal, Status, Summary};
 use orders_domain::page::Query;
-use orders_domain::port::{Orders, Placement, StoreError};
+use orders_domain::port::{Due, Orders, Placement, StoreError};
 use orders_domain::time::Timestamp;
 
 use super::sql::{Connection, Pool, Value};
 
 /// How many keys writing one order down removes: more than it adds, so old ones do not pile up.
 const FORGET_AT_ONCE: u32 = 4;
+/// Those keys, and the orders that they stand for.
+const OVER: &str = "SELECT customer, key FROM orders_keys WHERE kept_until <= ?1 AND NOT EXISTS (
+        SELECT 1 FROM orders_orders WHERE id = order_id AND status IN ('pending', 'reserved', 'cancelling')
+    ) ORDER BY kept_until LIMIT ?2";
 
 /// A repository over a pool of connections.
 #[derive(Debug, Clone)]
@@ -68,7 +72,7 @@ impl<P: Pool> Orders for Sqlite<P> {
                 connection.run("ROLLBACK", Vec::new()).await?;
                 return Ok(Placement::Taken(Box::new(taken)));
             }
-            forget_keys(connection, order.created_at).await?;
+            forget(connection, order, key).await?;
             insert(connection, order).await?;
             let values = vec![
                 order.customer.0.as_str().into(),
@@ -76,8 +80,7 @@ impl<P: Pool> Orders for Sqlite<P> {
                 order.id.to_string().into(),
                 until.millis().into(),
             ];
-            // One whose time is over may still be there.
-            let statement = "INSERT OR REPLACE INTO orders_keys (customer, key, order_id, kept_until)
+            let statement = "INSERT INTO orders_keys (customer, key, order_id, kept_until)
                 VALUES (?1, ?2, ?3, ?4)";
             connection.run(statement, values).await?;
             connection.run("COMMIT", Vec::new()).await?;
@@ -115,7 +118,8 @@ impl<P: Pool> Orders for Sqlite<P> {
         ];
         let statement = "UPDATE orders_orders SET status = ?3, updated_at = ?4, due_at = ?5,
                 confirmed_at = coalesce(?6, confirmed_at),
-                refused_product = ?7, refused_requested = ?8, refused_available = ?9
+                refused_product = ?7, refused_requested = ?8, refused_available = ?9,
+                leased_until = iif(?3 IN ('pending', 'reserved', 'cancelling'), leased_until, 0)
             WHERE id = ?1 AND status = ?2 RETURNING 1";
         self.changed(statement, values).await
     }
@@ -127,9 +131,25 @@ impl<P: Pool> Orders for Sqlite<P> {
         self.changed(statement, values).await
     }
 
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<OrderId>, StoreError> {
-        self.on(async |connection| read::due(connection, now, limit).await)
-            .await
+    async fn put_off(
+        &self,
+        id: OrderId,
+        seen: Option<Timestamp>,
+        due_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let values = vec![
+            id.to_string().into(),
+            seen.map(Timestamp::millis).into(),
+            due_at.millis().into(),
+        ];
+        let statement = "UPDATE orders_orders SET leased_until = 0, due_at = ?3
+            WHERE id = ?1 AND leased_until = coalesce(?2, leased_until)
+            AND status IN ('pending', 'reserved', 'cancelling') RETURNING 1";
+        self.changed(statement, values).await.map(|_| ())
+    }
+
+    async fn due(&self, due: &Due) -> Result<Vec<OrderId>, StoreError> {
+        self.on(async |connection| read::due(connection, due).await).await
     }
 
     async fn list(&self, query: &Query) -> Result<Vec<Summary>, StoreError> {
@@ -186,12 +206,30 @@ async fn insert<C: Connection>(connection: &C, order: &Order) -> Result<(), Stor
     connection.run(&statement, values).await.map(|_| ())
 }
 
-async fn forget_keys<C: Connection>(connection: &C, now: Timestamp) -> Result<(), StoreError> {
-    let statement = "DELETE FROM orders_keys WHERE (customer, key) IN (
-            SELECT customer, key FROM orders_keys WHERE kept_until <= ?1 ORDER BY kept_until LIMIT ?2
-        )";
-    let values = vec![now.millis().into(), FORGET_AT_ONCE.into()];
-    connection.run(statement, values).await.map(|_| ())
+/// Makes room: for the key, whose own time is over if it is there at all, and for others. Orders that came to
+/// nothing go with theirs.
+async fn forget<C: Connection>(connection: &C, order: &Order, key: &Key) -> Result<(), StoreError> {
+    let statement = format!(
+        "DELETE FROM orders_keys WHERE (customer, key) IN (
+            SELECT customer, key FROM ({OVER}) UNION ALL SELECT ?3, ?4
+        ) RETURNING order_id"
+    );
+    let values = vec![
+        order.created_at.millis().into(),
+        FORGET_AT_ONCE.into(),
+        order.customer.0.as_str().into(),
+        key.as_str().into(),
+    ];
+    for row in connection.run(&statement, values).await? {
+        let id = row.text(0)?;
+        let statement = "DELETE FROM orders_orders WHERE id = ?1 AND status IN ('rejected', 'expired')
+            RETURNING 1";
+        if !connection.run(statement, vec![id.into()]).await?.is_empty() {
+            let statement = "DELETE FROM orders_lines WHERE order_id = ?1";
+            connection.run(statement, vec![id.into()]).await?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

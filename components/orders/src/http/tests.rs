@@ -57,7 +57,7 @@ impl Site {
     /// Sends a request as it is.
     fn send(&self, request: Request<Full<Bytes>>) -> Answer {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let response = ready(self.edge.answer(request));
+        let (response, known) = ready(self.edge.answer(request));
         let (head, body) = response.into_parts();
         let bytes = ready(body.collect()).unwrap().to_bytes();
         let answer = Answer {
@@ -65,6 +65,9 @@ impl Site {
             headers: head.headers,
             body: serde_json::from_slice(&bytes).unwrap(),
         };
+        if known {
+            ready(self.edge.sweep());
+        }
         if let Ok(found) = rest::route(ROUTES, &method, &path) {
             schema::check(found.operation_id, &answer);
         }
@@ -262,4 +265,57 @@ fn every_request_goes_on_with_what_is_due() {
             1
         );
     }
+}
+
+/// A pending order of ada's with the key `k`, whose time is over.
+fn overdue(site: &Site) {
+    site.bench.plan.fail(3, Fault::Unanswered);
+    assert_eq!(site.place("ada", "k", &wanted(&[(1, 2)])).status, 503);
+    site.bench.plan.heal();
+    site.bench.time.pass(60);
+}
+
+#[test]
+fn no_answer_waits_for_what_others_left() {
+    let site = Site::open();
+    overdue(&site);
+    // The token, and then a stock that never answers.
+    site.bench.plan.fail(2, Fault::DieBefore);
+    let request = Request::get("/orders").header(AUTHORIZATION, "Bearer bob");
+    let (response, known) = ready(site.edge.answer(request.body(Full::<Bytes>::default()).unwrap()));
+    assert_eq!((response.status(), known), (StatusCode::OK, true));
+    assert_eq!(orders_domain::testing::run(site.edge.sweep()), None, "this waits");
+}
+
+#[test]
+fn nobody_unknown_has_anything_gone_on_with() {
+    let site = Site::open();
+    for request in [
+        Request::get("/orders"),
+        Request::get("/orders").header(AUTHORIZATION, "Bearer forged"),
+        Request::get("/orders/openapi.json"),
+        Request::get("/elsewhere"),
+    ] {
+        let request = request.body(Full::<Bytes>::default()).unwrap();
+        assert!(!ready(site.edge.answer(request)).1);
+    }
+}
+
+#[test]
+fn whoever_was_told_to_repeat_a_request_may_do_so_while_the_catalog_is_away() {
+    let site = Site::open();
+    overdue(&site);
+    for _ in 0..3 {
+        // The token, then the stock, whoever asks for it; and what follows the answer does.
+        site.bench.plan.fail(2, Fault::Refused);
+        let away = site.place("ada", "k", &wanted(&[(1, 2)]));
+        assert_eq!((away.status, away.header("retry-after")), (503, "1"));
+        site.bench.time.pass(1);
+    }
+    site.bench.plan.heal();
+    let over = site.place("ada", "k", &wanted(&[(1, 2)]));
+    assert_eq!(
+        (over.status, &over.body["order_status"]),
+        (409, &json!("expired"))
+    );
 }

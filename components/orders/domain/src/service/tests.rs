@@ -346,6 +346,22 @@ fn reading_goes_on_without_the_stock() {
 }
 
 #[test]
+fn what_could_not_be_cancelled_at_once_is_gone_on_with_by_whoever_looks_at_it_next() {
+    let world = world();
+    let placed = place(&world, "ada", "k", &[(1, 4)]).unwrap();
+    let id = placed.order().id.to_string();
+    // Found, written down, then the stock.
+    world.plan.fail(3, Fault::Refused);
+    let cancelled = run(world.shop().cancel(&buyer("ada"), &id)).unwrap();
+    assert!(matches!(cancelled, Err(Error::Stock(_))), "{cancelled:?}");
+    world.plan.heal();
+    // Nobody is at work on it, though it was only just placed.
+    let shown = run(world.shop().order(&buyer("ada"), &id)).unwrap().unwrap();
+    assert_eq!(shown.status, Status::Cancelled);
+    assert_settled(&world);
+}
+
+#[test]
 fn an_order_that_is_forgotten_by_the_stock_is_over() {
     let world = world();
     world.plan.fail(5, Fault::DieAfter);
@@ -358,23 +374,142 @@ fn an_order_that_is_forgotten_by_the_stock_is_over() {
     assert_settled(&world);
 }
 
-#[test]
-fn one_sweep_goes_on_with_all_that_a_crash_left() {
-    let world = world();
-    for number in 0..SWEEP_MAX {
-        world.plan.fail(4, Fault::DieAfter);
-        let (name, wanted) = (buyer(&format!("b{number}")), items(&[(1, 1)]));
-        assert!(run(world.shop().place(&name, &key("k"), &wanted)).is_none() || number >= 10);
-    }
+/// An order whose buyer dies at a call of [`Shop::place`].
+fn left(world: &World, name: &str, call: usize) {
+    world.plan.fail(call, Fault::DieAfter);
+    let (name, wanted) = (buyer(name), items(&[(1, 1)]));
+    assert!(run(world.shop().place(&name, &key("k"), &wanted)).is_none());
     world.plan.heal();
+}
+
+#[test]
+fn sweeps_go_on_with_all_that_a_crash_left_a_few_at_a_time() {
+    let world = world();
+    for number in 0..2 * SWEEP_MAX {
+        left(&world, &format!("b{number}"), 4);
+    }
     run(world.shop().sweep()).unwrap().unwrap();
-    assert_eq!(
-        world.orders.all()[0].status,
-        Status::Pending,
-        "not before it is due"
-    );
+    let open = || {
+        world
+            .orders
+            .all()
+            .iter()
+            .filter(|order| order.status.is_open())
+            .count()
+    };
+    assert_eq!(open(), 8, "not before they are due");
     world.time.pass(60);
     run(world.shop().sweep()).unwrap().unwrap();
+    assert_eq!(open(), 4);
+    run(world.shop().sweep()).unwrap().unwrap();
+    assert_settled(&world);
+}
+
+#[test]
+fn after_a_stock_that_is_away_there_is_no_sweep_for_a_moment() {
+    let world = world();
+    left(&world, "ada", 4);
+    left(&world, "bob", 4);
+    world.time.pass(60);
+    let shop = world.shop();
+    world.plan.fail(4, Fault::Refused);
+    assert!(matches!(run(shop.sweep()), Some(Err(Error::Stock(_)))));
+    world.plan.heal();
+    run(shop.sweep()).unwrap().unwrap();
+    assert_eq!(world.plan.calls(), 0);
+    world.time.pass(1);
+    run(shop.sweep()).unwrap().unwrap();
+    assert_eq!(world.orders.all()[1].status, Status::Expired);
+    // Should the clock go back, the moment does not last for as long as that.
+    world.time.pass(3600);
+    world.plan.fail(1, Fault::Refused);
+    assert!(matches!(run(shop.sweep()), Some(Err(Error::Store(_)))));
+    world.plan.heal();
+    world.time.go_back(3500);
+    run(shop.sweep()).unwrap().unwrap();
+    assert_settled(&world);
+}
+
+#[test]
+fn a_clock_that_was_ahead_leaves_nothing_behind() {
+    let year = 365 * 86_400;
+    let world = world();
+    world.time.pass(year);
+    // Written down; reserved; that written down; committed.
+    for call in [3, 4, 5, 6] {
+        left(&world, &format!("b{call}"), call);
+    }
+    world.time.go_back(year);
+    run(world.shop().sweep()).unwrap().unwrap();
+    let states: Vec<_> = world.orders.all().iter().map(|order| order.status).collect();
+    assert_eq!(
+        states,
+        [
+            Status::Expired,
+            Status::Expired,
+            Status::Expired,
+            Status::Confirmed
+        ]
+    );
+    assert_settled(&world);
+}
+
+#[test]
+fn clocks_that_differ_a_little_are_no_reason_to_give_up() {
+    let world = world();
+    world.time.pass(8);
+    world.plan.fail(4, Fault::Refused);
+    assert!(place(&world, "ada", "k", &[(1, 4)]).is_err());
+    world.plan.heal();
+    world.time.go_back(8);
+    let placed = place(&world, "ada", "k", &[(1, 4)]).unwrap();
+    assert_eq!(placed.order().status, Status::Confirmed);
+    assert_settled(&world);
+}
+
+#[test]
+fn a_buyer_is_not_kept_from_an_order_by_those_who_tried_it_in_vain() {
+    let world = world();
+    left(&world, "ada", 4);
+    world.time.pass(60);
+    // Due, found, leased, then the stock.
+    world.plan.fail(4, Fault::Refused);
+    assert!(matches!(run(world.shop().sweep()), Some(Err(Error::Stock(_)))));
+    // By its key, leased, then the stock again.
+    world.plan.fail(3, Fault::Refused);
+    let again = place(&world, "ada", "k", &[(1, 1)]);
+    assert!(matches!(again, Err(Error::Stock(_))), "{again:?}");
+    world.plan.heal();
+    assert!(matches!(
+        place(&world, "ada", "k", &[(1, 1)]),
+        Err(Error::NotPlaced(order)) if order.status == Status::Expired
+    ));
+    assert_settled(&world);
+}
+
+#[test]
+fn what_came_to_nothing_is_forgotten_after_its_key() {
+    let world = world();
+    for number in 0..40 {
+        let short = place(&world, "ada", &format!("k{number}"), &[(1, 11)]);
+        assert!(matches!(short, Err(Error::NotPlaced(_))), "{short:?}");
+    }
+    world.time.pass(86_399);
+    let kept = confirmed(&world, "ada", "a", &[(1, 1)]);
+    assert_eq!(world.orders.all().len(), 41);
+    world.time.pass(1);
+    for number in 0..9 {
+        confirmed(&world, "bob", &format!("b{number}"), &[(1, 1)]);
+    }
+    let short = place(&world, "bob", "b9", &[(1, 1)]);
+    assert!(matches!(short, Err(Error::NotPlaced(_))), "{short:?}");
+    let orders = world.orders.all();
+    assert_eq!(
+        orders.len(),
+        11,
+        "the confirmed, and the last, whose key is in use"
+    );
+    assert!(orders.contains(&kept));
     assert_settled(&world);
 }
 
@@ -389,7 +524,8 @@ fn a_sweep_ends_where_the_stock_is_away_and_others_do_not_repeat_it() {
     // Due, found, leased, then the stock.
     world.plan.fail(4, Fault::Refused);
     assert!(matches!(run(world.shop().sweep()), Some(Err(Error::Stock(_)))));
-    assert_eq!(world.plan.calls(), 4);
+    // And it is put off.
+    assert_eq!(world.plan.calls(), 5);
     world.plan.heal();
     run(world.shop().sweep()).unwrap().unwrap();
     let states: Vec<_> = world.orders.all().iter().map(|order| order.status).collect();

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::key::Key;
 use crate::order::{Change, Customer, Order, OrderId, Status, Summary};
 use crate::page::{Position, Query};
-use crate::port::{Orders, Placement, StoreError};
+use crate::port::{Due, Orders, Placement, StoreError};
 use crate::time::Timestamp;
 
 use super::{Plan, Transient};
@@ -25,6 +25,22 @@ impl Tables {
     fn by_key(&self, customer: &Customer, key: &Key, now: Timestamp) -> Option<Order> {
         let (id, until) = self.keys.get(&(customer.clone(), key.clone()))?;
         (*until > now).then(|| self.orders.get(id).cloned()).flatten()
+    }
+
+    fn is_open(&self, id: OrderId) -> bool {
+        self.orders.get(&id).is_some_and(|order| order.status.is_open())
+    }
+
+    /// Removes a key, and its order if that came to nothing.
+    fn forget(&mut self, key: &(Customer, Key)) {
+        if let Some((id, _)) = self.keys.remove(key)
+            && self
+                .orders
+                .get(&id)
+                .is_some_and(|order| order.status.is_forgotten())
+        {
+            self.orders.remove(&id);
+        }
     }
 }
 
@@ -78,12 +94,15 @@ impl Orders for Memory {
                 let mut old: Vec<_> = tables
                     .keys
                     .iter()
-                    .filter(|(_, (_, until))| *until <= order.created_at)
+                    .filter(|(_, (id, until))| *until <= order.created_at && !tables.is_open(*id))
                     .map(|(key, (_, until))| (*until, key.clone()))
                     .collect();
                 old.sort();
-                for (_, key) in old.into_iter().take(FORGET_AT_ONCE) {
-                    tables.keys.remove(&key);
+                // Its time is over, or it would have been taken.
+                let same = (order.customer.clone(), key.clone());
+                let old = old.into_iter().take(FORGET_AT_ONCE).map(|(_, key)| key);
+                for key in old.chain([same]) {
+                    tables.forget(&key);
                 }
                 tables.orders.insert(order.id, order.clone());
                 tables
@@ -128,11 +147,31 @@ impl Orders for Memory {
             .await
     }
 
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<OrderId>, StoreError> {
+    async fn put_off(
+        &self,
+        id: OrderId,
+        seen: Option<Timestamp>,
+        due_at: Timestamp,
+    ) -> Result<(), StoreError> {
         self.plan
             .call(|| {
-                let tables = self.tables.borrow();
-                let due = |order: &&Order| order.status.is_open() && order.due_at <= now;
+                if let Some(order) = self.tables.borrow_mut().orders.get_mut(&id)
+                    && order.status.is_open()
+                    && seen.is_none_or(|seen| seen == order.leased_until)
+                {
+                    order.leased_until = Timestamp::EPOCH;
+                    order.due_at = due_at;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    async fn due(&self, due: &Due) -> Result<Vec<OrderId>, StoreError> {
+        self.plan
+            .call(|| {
+                let (tables, limit) = (self.tables.borrow(), due.limit);
+                let due = |order: &&Order| order.status.is_open() && due.is(order.due_at, order.leased_until);
                 let mut found: Vec<_> = tables.orders.values().filter(due).collect();
                 found.sort_by_key(|order| (order.due_at, order.id));
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX);

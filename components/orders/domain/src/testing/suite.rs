@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::item::{Currency, Line, Money};
 use crate::order::{Change, Order, OrderId, Refusal, Status};
 use crate::page::{Limit, Position, Query};
-use crate::port::{Ids, Orders, Placement};
+use crate::port::{Due, Ids, Orders, Placement};
 use crate::time::Timestamp;
 
 use super::{NOON, SetTime, buyer, key, product};
@@ -21,6 +21,7 @@ pub async fn promises<R: Orders>(new: impl Fn() -> R) {
     a_status_changes_only_from_what_it_was(&new()).await;
     a_lease_is_had_by_one(&new()).await;
     open_orders_become_due(&new()).await;
+    what_is_leased_or_put_off_leaves_its_place_to_others(&new()).await;
     pages_follow_each_other(&new()).await;
 }
 
@@ -139,30 +140,51 @@ async fn a_key_stands_for_one_order_until_its_time_is_over<R: Orders>(orders: &R
 
 async fn keys_whose_time_is_over_are_forgotten<R: Orders>(orders: &R) {
     let ids = SetTime::default();
-    for number in 0..5 {
+    let came_to: [&[Status]; 6] = [
+        &[Status::Rejected],
+        &[Status::Reserved, Status::Expired],
+        &[],
+        &[Status::Confirmed],
+        &[Status::Cancelling, Status::Cancelled],
+        &[Status::Expired],
+    ];
+    let mut old = Vec::new();
+    for (number, path) in (0..).zip(came_to) {
         let order = order(&ids, "ada", at(number));
         let key = key(&format!("old-{number}"));
         assert_eq!(
             orders.place(&order, &key, at(100 + number)).await,
             Ok(Placement::New)
         );
+        let mut from = Status::Pending;
+        for to in path {
+            assert_eq!(orders.advance(order.id, from, &change(*to, 50)).await, Ok(true));
+            from = *to;
+        }
+        old.push((order.id, key, from));
     }
-    for number in 0..3 {
+    let place = async |key: &str| {
         let order = order(&ids, "ada", at(200));
-        let key = key(&format!("new-{number}"));
-        assert_eq!(orders.place(&order, &key, at(300)).await, Ok(Placement::New));
+        let placed = orders.place(&order, &self::key(key), at(300)).await;
+        assert_eq!(placed, Ok(Placement::New));
+    };
+    // The one key is used anew, and there are older ones.
+    place("old-5").await;
+    assert_eq!(orders.find(old[5].0).await, Ok(None), "nothing else leads to it");
+    for number in 0..2 {
+        place(&format!("new-{number}")).await;
     }
-    // Seen from a time when they were good, they are gone.
-    for number in 0..5 {
-        let found = orders
-            .by_key(&buyer("ada").customer, &key(&format!("old-{number}")), at(0))
-            .await;
-        assert_eq!(found, Ok(None), "{number}");
+    for (id, key, status) in &old[..5] {
+        // Seen from a time when they were good.
+        let found = orders.by_key(&buyer("ada").customer, key, at(0)).await.unwrap();
+        let nothing = matches!(status, Status::Rejected | Status::Expired);
+        assert_eq!(found.is_some(), status.is_open(), "{status:?}");
+        assert_eq!(orders.find(*id).await.unwrap().is_none(), nothing, "{status:?}");
     }
     let found = orders
-        .by_key(&buyer("ada").customer, &key("new-2"), at(200))
+        .by_key(&buyer("ada").customer, &key("new-1"), at(200))
         .await;
-    assert!(found.unwrap().is_some());
+    assert_eq!(found.unwrap().unwrap().lines.len(), 2);
 }
 
 async fn a_status_changes_only_from_what_it_was<R: Orders>(orders: &R) {
@@ -212,6 +234,16 @@ async fn a_lease_is_had_by_one<R: Orders>(orders: &R) {
     );
 }
 
+/// Of those who look then, with orders and leases of a minute and ten seconds at most.
+fn due(seconds: u64, limit: u32) -> Due {
+    Due {
+        now: at(seconds),
+        latest: at(seconds + 60),
+        longest_lease: at(seconds + 10),
+        limit,
+    }
+}
+
 async fn open_orders_become_due<R: Orders>(orders: &R) {
     let ids = SetTime::default();
     let mut all = Vec::new();
@@ -220,9 +252,9 @@ async fn open_orders_become_due<R: Orders>(orders: &R) {
         placed(orders, &order).await;
         all.push(order.id);
     }
-    assert_eq!(orders.due(at(60), 9).await, Ok(vec![]));
-    assert_eq!(orders.due(at(63), 9).await, Ok(vec![all[3], all[4], all[1]]));
-    assert_eq!(orders.due(at(63), 2).await, Ok(vec![all[3], all[4]]));
+    assert_eq!(orders.due(&due(60, 9)).await, Ok(vec![]));
+    assert_eq!(orders.due(&due(63, 9)).await, Ok(vec![all[3], all[4], all[1]]));
+    assert_eq!(orders.due(&due(63, 2)).await, Ok(vec![all[3], all[4]]));
     assert_eq!(
         orders
             .advance(all[3], Status::Pending, &change(Status::Expired, 63))
@@ -235,13 +267,62 @@ async fn open_orders_become_due<R: Orders>(orders: &R) {
             .await,
         Ok(true)
     );
-    assert_eq!(orders.due(at(70), 9).await, Ok(vec![all[1], all[2], all[0]]));
-    assert_eq!(orders.due(at(123), 1).await, Ok(vec![all[1]]));
+    assert_eq!(orders.due(&due(70, 9)).await, Ok(vec![all[1], all[2], all[0]]));
+    assert_eq!(orders.due(&due(123, 1)).await, Ok(vec![all[1]]));
     assert_eq!(
-        orders.due(at(123), 9).await.map(|due| due.contains(&all[4])),
+        orders
+            .due(&due(123, 9))
+            .await
+            .map(|found| found.contains(&all[4])),
         Ok(true),
         "it is open"
     );
+}
+
+async fn what_is_leased_or_put_off_leaves_its_place_to_others<R: Orders>(orders: &R) {
+    let ids = SetTime::default();
+    let mut all = Vec::new();
+    for seconds in 0..4 {
+        let order = order(&ids, "ada", at(seconds));
+        placed(orders, &order).await;
+        all.push(order.id);
+    }
+    assert_eq!(orders.lease(all[0], at(10), at(75)).await, Ok(true));
+    assert_eq!(orders.due(&due(70, 1)).await, Ok(vec![all[1]]), "it is leased");
+    assert_eq!(orders.due(&due(75, 1)).await, Ok(vec![all[0]]), "it was");
+    assert_eq!(orders.put_off(all[0], Some(at(10)), at(80)).await, Ok(()));
+    assert_eq!(
+        orders.due(&due(75, 1)).await,
+        Ok(vec![all[0]]),
+        "the lease is another"
+    );
+    assert_eq!(orders.put_off(all[0], Some(at(75)), at(80)).await, Ok(()));
+    assert_eq!(
+        orders.find(all[0]).await.unwrap().unwrap().leased_until,
+        Timestamp::EPOCH
+    );
+    assert_eq!(orders.put_off(all[1], None, at(81)).await, Ok(()));
+    assert_eq!(orders.due(&due(79, 9)).await, Ok(vec![all[2], all[3]]));
+    assert_eq!(
+        orders.due(&due(81, 9)).await,
+        Ok(vec![all[2], all[3], all[0], all[1]])
+    );
+    // Of a clock that was ahead: the lease counts for nothing, and the time has come.
+    assert_eq!(orders.lease(all[2], at(12), at(9_000)).await, Ok(true));
+    assert_eq!(orders.put_off(all[3], None, at(9_000)).await, Ok(()));
+    assert_eq!(orders.due(&due(79, 9)).await, Ok(vec![all[2], all[3]]));
+    assert_eq!(
+        orders
+            .due(&due(8_950, 9))
+            .await
+            .map(|found| found.contains(&all[3])),
+        Ok(false)
+    );
+    let expired = change(Status::Expired, 82);
+    assert_eq!(orders.advance(all[0], Status::Pending, &expired).await, Ok(true));
+    assert_eq!(orders.put_off(all[0], None, at(99)).await, Ok(()));
+    let found = orders.find(all[0]).await.unwrap().unwrap();
+    assert_ne!(found.due_at, at(99), "it is over");
 }
 
 async fn pages_follow_each_other<R: Orders>(orders: &R) {

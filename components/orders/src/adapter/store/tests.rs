@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Barrier};
 
-use orders_domain::testing::{Bench, SetTime, buyer, items, key, product, suite};
+use orders_domain::port::Held;
+use orders_domain::testing::{Bench, Fault, SetTime, buyer, items, key, product, run, suite};
 use orders_domain::{Error, Placed};
 
 use super::*;
@@ -90,6 +91,43 @@ fn the_saga_runs_over_sql() {
     assert_eq!(bench.warehouse.on_hand(product(1)), 10);
     let statuses = "SELECT count(*) FROM orders_orders WHERE status IN ('cancelled', 'rejected')";
     assert_eq!(file.count(statuses), 2);
+}
+
+#[test]
+fn what_cannot_be_read_is_in_nobodys_way() {
+    let file = File::empty();
+    let bench = Bench::over(Sqlite::new(file.clone()));
+    bench.warehouse.stock(product(1), 10, 250, "EUR");
+    for number in 0..5 {
+        // The prices, then the reservation.
+        bench.plan.fail(2, Fault::DieAfter);
+        let (buyer, wanted) = (buyer(&format!("b{number}")), items(&[(1, 1)]));
+        assert!(run(bench.shop().place(&buyer, &key("k"), &wanted)).is_none());
+    }
+    bench.plan.heal();
+    let oldest = "(SELECT id FROM orders_orders ORDER BY id LIMIT 2 OFFSET";
+    let spoil = format!(
+        "UPDATE orders_orders SET currency = '?' WHERE id IN {oldest} 0);
+         DELETE FROM orders_lines WHERE order_id IN {oldest} 2);"
+    );
+    file.connect().0.execute_batch(&spoil).unwrap();
+    let nameless = "INSERT INTO orders_orders SELECT 'x' || due_at, customer, status, total, currency, lines,
+        pieces, NULL, NULL, NULL, created_at, updated_at, expires_at, NULL, 0, 0 FROM orders_orders LIMIT 1";
+    file.connect().0.execute_batch(nameless).unwrap();
+    bench.time.pass(60);
+    let told = ready(bench.shop().sweep());
+    assert!(
+        matches!(told, Err(Error::Store(StoreError::Unreadable(_)))),
+        "{told:?}"
+    );
+    assert_eq!(ready(bench.shop().sweep()), Ok(()));
+    assert_eq!(
+        file.count("SELECT count(*) FROM orders_orders WHERE status = 'expired'"),
+        1
+    );
+    assert_eq!(bench.warehouse.pieces(product(1), Held::Held), 0);
+    bench.time.pass(10);
+    assert_eq!(ready(bench.shop().sweep()), told, "not for ever");
 }
 
 #[test]
@@ -181,7 +219,7 @@ fn no_query_walks_through_all_orders() {
         due.contains("INDEX orders_orders_open") && !due.contains("B-TREE"),
         "{due}"
     );
-    let old = plan("SELECT customer, key FROM orders_keys WHERE kept_until <= 1 ORDER BY kept_until LIMIT 4");
+    let old = plan(OVER);
     assert!(
         old.contains("INDEX orders_keys_by_end") && !old.contains("B-TREE"),
         "{old}"
