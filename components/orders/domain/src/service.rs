@@ -18,9 +18,9 @@ use crate::port::{
 use crate::time::Timestamp;
 use crate::violation::Invalid;
 
-/// How many orders one request goes on with that are not its own: more than it leaves behind itself, and few,
-/// for each takes two calls of another service.
-pub(crate) const SWEEP_MAX: u32 = 4;
+/// How many orders one request goes on with that are not its own. Nobody waits for it, and the first call that another
+/// service fails to answer ends it.
+pub(crate) const SWEEP_MAX: u32 = 100;
 /// How long there is no other sweep after one that failed for a reason that is not one order's alone.
 const REST: Duration = Duration::from_secs(1);
 

@@ -12,7 +12,7 @@ use crate::shop::application::{Shape, manifest, replace};
 use crate::shop::client::{at_once, text};
 use crate::shop::{get, shop};
 
-const BUYERS: usize = 24;
+const BUYERS: usize = 64;
 
 /// A manifest without one of its tables.
 fn without(text: &str, table: &str) -> String {
