@@ -78,7 +78,7 @@ async fn every_call_between_services_is_counted() {
 async fn limited() -> String {
     replace(
         &manifest(Shape::PerService).await,
-        "\"shop:catalog/inventory@1.1.0\" = \"catalog\"",
+        "\"shop:catalog/inventory@1.1.0\" = { service = \"catalog\", timeout = \"5s\" }",
         "\"shop:catalog/inventory@1.1.0\" = { service = \"catalog\", timeout = \"200ms\" }",
     )
 }

@@ -137,7 +137,7 @@ fn reservation(id: &str, state: &str, end: i64) -> String {
 
 #[tokio::test]
 async fn an_order_that_was_left_is_gone_on_with_when_its_buyer_repeats_the_request_or_looks_at_it() {
-    let mut scene = Scene::set(2, 3_600_000).await;
+    let mut scene = Scene::set(2, 240_000).await;
     for index in 0..FOUND.len() {
         scene.repeat(index).await;
     }
