@@ -70,7 +70,9 @@ async fn lines_and_work_are_those_of_the_service_that_does_them() {
             .route("/...", "caller")
             .start()
             .await;
-        let answer = host.get(&format!("/{contract}/with-error/work/1000")).await;
+        let answer = host
+            .get(&["", contract, "with-error", "work", "1000"].join("/"))
+            .await;
         assert_eq!(answer.text(), "ok worked for 1000 ms\n");
         let ours = of_service(&host, "midplane_cpu_seconds_total", "caller").await;
         let theirs = of_service(&host, "midplane_cpu_seconds_total", "callee").await;
