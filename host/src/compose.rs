@@ -95,14 +95,7 @@ pub fn wanted(
         let mut graph = Graph::new();
         let main = graph.add("the component", main)?;
         let imports = graph.imports(&main);
-        let is_wanted = |name: &DependencyName| {
-            let mut covered = imports
-                .iter()
-                .filter(|import| part::covers(name, &import.name))
-                .peekable();
-            covered.peek().is_none()
-                || covered.any(|import| import.shape != Shape::Types && !kept(&import.name))
-        };
+        let is_wanted = |name| open(name, &imports, kept).is_none_or(|open| !open.is_empty());
         Ok(names.iter().map(is_wanted).collect())
     })
 }
@@ -184,6 +177,19 @@ fn compose_parts<'a>(
     Ok(composition)
 }
 
+/// What a dependency of that name has to serve: the imports that it is for, but for those that something else has. `None` if it
+/// is for no import at all.
+fn open(name: &DependencyName, imports: &[Extern], kept: &dyn Fn(&str) -> bool) -> Option<Vec<String>> {
+    let mut covered = imports
+        .iter()
+        .filter(|import| part::covers(name, &import.name))
+        .peekable();
+    covered.peek()?;
+    // An interface of types alone is the same wherever it comes from, and stays as it is.
+    let open = covered.filter(|import| import.shape != Shape::Types && !kept(&import.name));
+    Some(open.map(|import| import.name.clone()).collect())
+}
+
 /// Which part serves which of the imports, and the parts that serve none.
 fn assign<'p>(
     imports: &[Extern],
@@ -192,21 +198,12 @@ fn assign<'p>(
 ) -> Result<(Vec<Use<'p>>, Vec<DependencyName>), ComposeError> {
     let (mut uses, mut unused): (Vec<Use<'p>>, Vec<DependencyName>) = (Vec::new(), Vec::new());
     for part in parts {
-        let mut covered = imports
-            .iter()
-            .filter(|import| part.covers(&import.name))
-            .peekable();
-        if covered.peek().is_none() {
+        let Some(open) = open(&part.name, imports, kept) else {
             return Err(ComposeError::NoImport {
                 part: part.name.to_string(),
                 imports: imports.iter().map(|import| import.name.clone()).collect(),
             });
-        }
-        // An interface of types alone is the same wherever it comes from, and stays as it is.
-        let open: Vec<String> = covered
-            .filter(|import| import.shape != Shape::Types && !kept(&import.name))
-            .map(|import| import.name.clone())
-            .collect();
+        };
         for import in &open {
             if let Some(other) = uses.iter().find(|other| other.imports.contains(import)) {
                 return Err(ComposeError::Conflict {
