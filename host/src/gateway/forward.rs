@@ -189,7 +189,7 @@ fn check_head(gateway: &Gateway, request: &Request<IncomingBody>) -> Result<(), 
     Ok(())
 }
 
-async fn lease(revision: &Arc<Revision>) -> Result<Lease, GatewayError> {
+pub(super) async fn lease(revision: &Arc<Revision>) -> Result<Lease, GatewayError> {
     revision.lease().await.map_err(|_| GatewayError::Overloaded {
         retry_after: revision.limits().queue_timeout,
     })

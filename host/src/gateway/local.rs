@@ -11,11 +11,12 @@ use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
 
 use super::chain::Within;
+use super::forward::lease;
 use super::headers;
 use super::respond::GatewayError;
 use crate::engine::{Drive, RequestContext};
 use crate::service::{Generation, Revision, Target};
-use crate::telemetry::RequestId;
+use crate::telemetry::{RequestId, Tracer};
 
 /// The longest response body that is read, in bytes.
 pub const MAX_RESPONSE_BYTES: usize = 256 * 1024 * 1024;
@@ -74,9 +75,7 @@ pub async fn answer(
     let revision = generation.revision(service).ok_or(GatewayError::Internal)?;
     let client = HeaderValue::try_from(HERE.to_string()).map_err(|_| GatewayError::Internal)?;
     headers::inject(request.headers_mut(), &url, &found, &client)?;
-    let lease = revision.lease().await.map_err(|_| GatewayError::Overloaded {
-        retry_after: revision.limits().queue_timeout,
-    })?;
+    let lease = lease(revision).await?;
     let limit = revision.limits().request_body;
     if u64::try_from(request.body().len()).is_ok_and(|bytes| bytes > limit) {
         return Err(GatewayError::BodyTooLarge { limit }.into());
@@ -116,10 +115,7 @@ pub fn context(generation: &Arc<Generation>, revision: &Revision) -> Arc<Request
         HERE,
         revision.service().clone(),
         revision.limits().timeout,
-        Arc::new(Within::new(
-            generation.clone(),
-            crate::telemetry::trace::Tracer::disabled(),
-        )),
+        Arc::new(Within::new(generation.clone(), Tracer::disabled())),
         generation.clone(),
     ))
 }

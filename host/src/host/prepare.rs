@@ -113,7 +113,9 @@ impl Preparing {
         let variables = variables::resolve(app, &options.variables, &config.variables_providers, |name| {
             std::env::var(name).ok()
         })?;
-        warn_of_unused_labels(app, config);
+        for line in unused_labels(app, config) {
+            tracing::warn!("{line}");
+        }
         let engines = Engines::new(engine_settings(config), state_dir.cache())?;
         let blocking = Blocking::new(BlockingSettings::default());
         let sqlite = Arc::new(SqliteData::new(config.midplane.sqlite.clone(), blocking.clone()));
@@ -487,29 +489,24 @@ fn data_error(service: &Service, label: &Label, source: crate::adapter::sqlite::
     }
 }
 
-/// A place for a label that no service has is mostly a typing error.
-fn warn_of_unused_labels(app: &App, config: &RuntimeConfig) {
-    let unused = |table: &str, label: &Label, used: bool| {
-        if !used {
-            tracing::warn!(
-                "[{table}.{label}] in the runtime configuration is for a label that no service has"
-            );
-        }
+/// A place for a label that no service has is mostly a typing error: a line for each.
+pub(super) fn unused_labels(app: &App, config: &RuntimeConfig) -> Vec<String> {
+    let is_unused = |label: &Label, labels: fn(&Service) -> &BTreeSet<Label>| {
+        !app.services
+            .values()
+            .any(|service| labels(service).contains(label))
     };
-    for label in config.key_value_stores.keys() {
-        let used = app
-            .services
-            .values()
-            .any(|service| service.key_value_stores.contains(label));
-        unused("key_value_store", label, used);
-    }
-    for label in config.sqlite_databases.keys() {
-        let used = app
-            .services
-            .values()
-            .any(|service| service.sqlite_databases.contains(label));
-        unused("sqlite_database", label, used);
-    }
+    let stores = config.key_value_stores.keys();
+    let stores = stores.filter(|label| is_unused(label, |service| &service.key_value_stores));
+    let databases = config.sqlite_databases.keys();
+    let databases = databases.filter(|label| is_unused(label, |service| &service.sqlite_databases));
+    stores
+        .map(|label| ("key_value_store", label))
+        .chain(databases.map(|label| ("sqlite_database", label)))
+        .map(|(table, label)| {
+            format!("[{table}.{label}] in the runtime configuration is for a label that no service has")
+        })
+        .collect()
 }
 
 fn limits(config: &RuntimeConfig) -> Limits {

@@ -8,6 +8,7 @@ use semver::Version;
 use super::anatomy::Anatomy;
 use super::finding::Finding;
 use super::graph::{Graph, LinkCallee, RouteTarget};
+use crate::host::prepare;
 use crate::host::runtime_config::RuntimeConfig;
 use crate::manifest::{App, DependencySource, Service};
 use crate::model::{Inherit, Inheritable, ServiceName};
@@ -86,29 +87,8 @@ pub(super) fn unused_variables(app: &App, findings: &mut Vec<Finding>) {
 
 /// Places in the runtime configuration for labels that no service has.
 pub(super) fn unused_places(app: &App, config: &RuntimeConfig, findings: &mut Vec<Finding>) {
-    let mut warn = |table: &str, label: &crate::model::Label, used: bool| {
-        if !used {
-            let message =
-                format!("[{table}.{label}] in the runtime configuration is for a label that no service has");
-            findings.push(Finding::warning(None, message, None));
-        }
-    };
-    for label in config.key_value_stores.keys() {
-        let mut services = app.services.values();
-        warn(
-            "key_value_store",
-            label,
-            services.any(|service| service.key_value_stores.contains(label)),
-        );
-    }
-    for label in config.sqlite_databases.keys() {
-        let mut services = app.services.values();
-        warn(
-            "sqlite_database",
-            label,
-            services.any(|service| service.sqlite_databases.contains(label)),
-        );
-    }
+    let lines = prepare::unused_labels(app, config).into_iter();
+    findings.extend(lines.map(|message| Finding::warning(None, message, None)));
 }
 
 /// Services that no client's request can come to, by no way.
