@@ -58,6 +58,9 @@ pub trait Gate: Send + Sync {
 
     /// Lets a call in that the service `caller` makes while it works for that request.
     fn enter(&self, caller: &Arc<RequestContext>, function: &str) -> Entering;
+
+    /// Counts a call that did not come as far as here.
+    fn refused(&self, error: &CallError);
 }
 
 /// The answer of a gate: mostly it is there at once.
@@ -193,9 +196,13 @@ impl Import {
     /// Asks the gate.
     async fn enter(&self, caller: &Caller, bytes: usize) -> Result<(Passage, Option<Load>), CallError> {
         let caller = caller.context.as_ref().ok_or(CallError::NoRequest)?;
-        let load = self.transit.take(bytes).ok_or(CallError::Congested)?;
         let Target::Service(gate) = &self.target else {
             return Err(CallError::Host);
+        };
+        // Before the gate: calls that wait there hold their arguments.
+        let Some(load) = self.transit.take(bytes) else {
+            gate.refused(&CallError::Congested);
+            return Err(CallError::Congested);
         };
         let passage = match gate.enter(caller, &self.wanted.function) {
             Entering::Now(entered) => entered,

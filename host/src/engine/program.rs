@@ -76,8 +76,9 @@ pub(super) enum Use {
 /// For how long an instance serves calls. Whoever links to a contract may not expect that each call meets a new instance.
 const CALLS: Reuse = Reuse::Serial {
     max_requests: 1_000,
-    idle: Duration::from_secs(30),
+    idle: CALLS_IDLE,
 };
+const CALLS_IDLE: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]
 pub(super) enum Handler {
@@ -214,9 +215,10 @@ impl Program {
 
     /// Drops the instances that have waited too long.
     pub fn drop_idle(&self, now: Instant) {
-        let idle = match (self.reuse, CALLS) {
-            (Reuse::Serial { idle, .. }, _) | (Reuse::Never, Reuse::Serial { idle, .. }) => idle,
-            (Reuse::Never, Reuse::Never) => return,
+        let idle = match self.reuse {
+            Reuse::Serial { idle, .. } => idle,
+            // Those that serve calls wait all the same.
+            Reuse::Never => CALLS_IDLE,
         };
         self.idle.drop_expired(now, idle);
     }

@@ -152,6 +152,10 @@ impl Gate for Link {
             .boxed(),
         )
     }
+
+    fn refused(&self, error: &CallError) {
+        self.metrics.begin().finish(outcome(Some(error)), Duration::ZERO);
+    }
 }
 
 /// What one call holds on its way through a link. Dropped before its end it counts as cancelled.
