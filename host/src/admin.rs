@@ -7,6 +7,8 @@
 //! and no address.
 
 mod answer;
+pub mod api;
+pub mod control;
 #[cfg(test)]
 mod tests;
 

@@ -15,11 +15,13 @@ mod interface;
 mod name;
 pub mod outbound_host;
 pub mod quantity;
+mod rollout;
 pub mod route;
 
 pub use dependency::{DependencyName, DependencyNameError};
 pub use interface::{InterfaceName, InterfaceNameError, MAX_INTERFACE_BYTES, Track};
 pub use name::{AppName, Label, MAX_NAME_BYTES, NameError, ServiceName, VariableName};
+pub use rollout::{Sticky, StickyError, WHOLE, Weight, WeightError};
 
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

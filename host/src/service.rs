@@ -6,6 +6,7 @@
 
 mod generation;
 mod identity;
+pub mod journal;
 mod revision;
 pub mod router;
 
