@@ -61,11 +61,10 @@ pub struct Gateway {
     settings: Settings,
     /// The listener's address, as the authority of requests that name no host of their own.
     authority: String,
-    info: bytes::Bytes,
 }
 
 impl Gateway {
-    /// `address` is where the listener is bound; `info` is what the information path answers (JSON).
+    /// `address` is where the listener is bound.
     pub fn new(
         registry: Arc<Registry>,
         metrics: Metrics,
@@ -73,7 +72,6 @@ impl Gateway {
         tasks: Tasks,
         settings: Settings,
         address: SocketAddr,
-        info: bytes::Bytes,
     ) -> Arc<Self> {
         Arc::new(Self {
             registry,
@@ -82,7 +80,6 @@ impl Gateway {
             tasks,
             settings,
             authority: address.to_string(),
-            info,
         })
     }
 }

@@ -118,7 +118,7 @@ impl Host {
         )?;
         let (revisions, services) = preparing.services(app, &options, progress).await?;
         let routes = routes(app);
-        let generation = Generation::new(app.name.clone(), 1, routes, revisions);
+        let generation = Generation::new(app.name.clone(), 1, routes, revisions).with_info(info(app));
         check_handlers(app, &generation)?;
         let registry = Arc::new(Registry::new(generation));
         let gateway = Gateway::new(
@@ -128,7 +128,6 @@ impl Host {
             tasks.clone(),
             gateway::Settings::default(),
             address,
-            info(app),
         );
         tasks.spawn("listener", gateway::serve(listener, gateway));
         tasks.background("idle instances", sweep(registry));

@@ -17,18 +17,18 @@ use super::respond::GatewayError;
 use super::tracked::{Exchange, Tracked};
 use crate::engine::{Body, Chain, ChainError, Drive, Failure, Hop, RequestContext};
 use crate::model::ServiceName;
-use crate::service::{Generation, Revision, Target};
+use crate::service::{Revision, Target, View};
 use crate::telemetry::trace::{Incoming, RequestStart, SpanStatus, Tracer};
 
-/// The services of one generation, for each other.
+/// The services as one request sees them, for each other.
 pub(super) struct Within {
-    generation: Arc<Generation>,
+    view: View,
     tracer: Tracer,
 }
 
 impl Within {
-    pub(super) fn new(generation: Arc<Generation>, tracer: Tracer) -> Self {
-        Self { generation, tracer }
+    pub(super) fn new(view: View, tracer: Tracer) -> Self {
+        Self { view, tracer }
     }
 
     /// Whom `to` means, with the request's head made ready for it.
@@ -47,7 +47,8 @@ impl Within {
             }
             Hop::App => {
                 let found = self
-                    .generation
+                    .view
+                    .generation()
                     .routes()
                     .route(url.path())
                     .ok_or(ChainError::NoRoute)?;
@@ -58,7 +59,7 @@ impl Within {
                 service.clone()
             }
         };
-        self.generation
+        self.view
             .revision(&service)
             .cloned()
             .ok_or(ChainError::UnknownService(service))

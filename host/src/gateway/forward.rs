@@ -110,10 +110,13 @@ async fn route(
 ) -> Result<(Response<Body>, Option<Lease>), Refused> {
     check_head(gateway, &request)?;
     let path = request.uri().path();
-    if let Some(answered) = well_known::answer(request.method(), path, &gateway.info) {
+    let view = gateway
+        .registry
+        .current()
+        .enter(request.headers(), exchange.client.address.ip());
+    if let Some(answered) = well_known::answer(request.method(), path, view.generation().info()) {
         return Ok((answered?.map(full), None));
     }
-    let generation = gateway.registry.current();
     let authority = headers::authority(
         request.version(),
         request.uri(),
@@ -121,7 +124,7 @@ async fn route(
         &gateway.authority,
     )?;
     let url = headers::absolute(request.uri(), &authority)?;
-    let Some(found) = generation.routes().route(url.path()) else {
+    let Some(found) = view.generation().routes().route(url.path()) else {
         return Err(GatewayError::NotFound.into());
     };
     exchange.span.route(&found.pattern.raw());
@@ -134,7 +137,7 @@ async fn route(
         }
         Target::Service(service) => service,
     };
-    let Some(revision) = generation.revision(service) else {
+    let Some(revision) = view.revision(service) else {
         // A generation's routes lead to its own services only.
         return Err(GatewayError::Internal.into());
     };
@@ -151,14 +154,14 @@ async fn route(
     }
     *request.uri_mut() = url;
     let program = revision.program().clone();
-    let chain = Arc::new(Within::new(generation.clone(), gateway.tracer.clone()));
+    let chain = Arc::new(Within::new(view.clone(), gateway.tracer.clone()));
     let mut context = RequestContext::entering(
         exchange.id,
         exchange.client.address,
         revision.service().clone(),
         revision.limits().timeout,
         chain,
-        generation.clone(),
+        view.callees(),
     );
     context.trace = exchange.span.context();
     context.trace_state = trace_state;

@@ -110,12 +110,13 @@ pub async fn answer(
 
 /// The context of something that enters at `revision` and came from no client.
 pub fn context(generation: &Arc<Generation>, revision: &Revision) -> Arc<RequestContext> {
+    let view = generation.clone().without_candidates();
     Arc::new(RequestContext::entering(
         RequestId::next(),
         HERE,
         revision.service().clone(),
         revision.limits().timeout,
-        Arc::new(Within::new(generation.clone(), Tracer::disabled())),
-        generation.clone(),
+        Arc::new(Within::new(view.clone(), Tracer::disabled())),
+        view.callees(),
     ))
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -39,6 +40,8 @@ pub struct App {
     pub file: PathBuf,
     /// SHA-256 of the manifest's text.
     pub digest: Digest,
+    /// The manifest's text.
+    pub text: Arc<str>,
     /// What is allowed and most likely not meant.
     pub warnings: Vec<Warning>,
 }

@@ -67,6 +67,7 @@ pub(super) fn app(raw: raw::Manifest, source: &Source<'_>, text: &str, file: &Pa
         dir,
         file: file.to_owned(),
         digest: Digest::of(text.as_bytes()),
+        text: text.into(),
         warnings,
     })
 }

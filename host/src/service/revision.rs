@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::engine::{Callee, NoPlace, Place, Places, Program};
@@ -20,6 +21,8 @@ pub struct Revision {
     program: Arc<Program>,
     places: Places,
     metrics: Arc<RevisionMetrics>,
+    /// Closed when the last holder is gone.
+    alive: watch::Sender<()>,
 }
 
 impl Revision {
@@ -38,7 +41,14 @@ impl Revision {
             program: Arc::new(program),
             places,
             metrics,
+            alive: watch::Sender::new(()),
         }
+    }
+
+    /// Ends when nobody has the revision any more: no generation, no request, no call. It keeps nothing alive.
+    pub fn gone(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut alive = self.alive.subscribe();
+        async move { while alive.changed().await.is_ok() {} }
     }
 
     /// The service that it is a version of.
