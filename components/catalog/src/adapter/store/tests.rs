@@ -8,8 +8,9 @@ use catalog_domain::{Catalog, Error, suite};
 use proptest::prelude::*;
 
 use super::*;
-use crate::adapter::native::{File, ready};
+use crate::adapter::native::{File, Native, ready};
 use crate::adapter::schema;
+use crate::adapter::sql::Row;
 use crate::adapter::world::{RandomIds, SystemClock};
 
 #[test]
@@ -85,12 +86,12 @@ fn buy(path: &std::path::Path, product: &str, order: &str) -> bool {
 struct Path(std::path::PathBuf);
 
 impl Pool for Path {
-    type Connection = crate::adapter::native::Native;
+    type Connection = Native;
 
     async fn take(&self) -> Result<Self::Connection, StoreError> {
         let connection = rusqlite::Connection::open(&self.0).unwrap();
         connection.busy_timeout(Duration::from_secs(20)).unwrap();
-        Ok(crate::adapter::native::Native(connection))
+        Ok(Native(connection))
     }
 
     fn give_back(&self, _: Self::Connection) {}
@@ -133,7 +134,7 @@ fn several_first_starts_at_once_are_one() {
         start.join().unwrap().unwrap();
     }
     assert_eq!(count(&file, "SELECT count(*) FROM catalog_products"), 12);
-    assert_eq!(count(&file, "SELECT version FROM catalog_schema_version"), 1);
+    assert_eq!(count(&file, "SELECT version FROM catalog_schema_version"), 2);
 }
 
 #[test]
@@ -154,18 +155,69 @@ fn a_first_start_that_breaks_off_leaves_nothing() {
     );
 }
 
+/// Makes a database one of a later version.
+fn later(file: &File, oldest: u32) {
+    file.connect()
+        .0
+        .execute(
+            "UPDATE catalog_schema_version SET version = 99, oldest = ?1",
+            [oldest],
+        )
+        .unwrap();
+}
+
 #[test]
-fn a_database_of_the_future_is_refused() {
+fn a_database_of_a_later_version_serves_whoever_it_says() {
+    let file = File::seeded();
+    let migrate = || ready(schema::migrate(&file.connect(), &SystemClock, &RandomIds));
+    for oldest in [1, 2] {
+        later(&file, oldest);
+        migrate().unwrap();
+        assert_eq!(count(&file, "SELECT version FROM catalog_schema_version"), 99);
+    }
+    later(&file, 3);
+    let Err(StoreError::Unreadable(text)) = migrate() else {
+        panic!("a service went on with what it does not know")
+    };
+    assert!(text.contains("version 99, for services that know 3"), "{text}");
+}
+
+/// A connection that a later version overtakes while it waits for the lock.
+struct Overtaken(File, Native);
+
+impl Connection for Overtaken {
+    async fn run(&self, statement: &str, parameters: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        if statement == "BEGIN IMMEDIATE" {
+            ready(schema::migrate(&self.0.connect(), &SystemClock, &RandomIds))?;
+            later(&self.0, 1);
+        }
+        self.1.run(statement, parameters).await
+    }
+}
+
+#[test]
+fn whoever_is_overtaken_by_a_later_version_leaves_it_alone() {
+    let file = File::blank();
+    let overtaken = Overtaken(file.clone(), file.connect());
+    ready(schema::migrate(&overtaken, &SystemClock, &RandomIds)).unwrap();
+    assert!(overtaken.1.0.is_autocommit(), "a transaction is left open");
+    assert_eq!(count(&file, "SELECT version FROM catalog_schema_version"), 99);
+}
+
+#[test]
+fn a_database_of_the_first_version_is_brought_up_to_date() {
     let file = File::seeded();
     file.connect()
         .0
-        .execute("UPDATE catalog_schema_version SET version = 99", [])
+        .execute_batch(
+            "ALTER TABLE catalog_schema_version DROP COLUMN oldest;
+            UPDATE catalog_schema_version SET version = 1;",
+        )
         .unwrap();
-    let refused = ready(schema::migrate(&file.connect(), &SystemClock, &RandomIds));
-    let Err(StoreError::Unreadable(text)) = refused else {
-        panic!("{refused:?}")
-    };
-    assert!(text.contains("99"), "{text}");
+    ready(schema::migrate(&file.connect(), &SystemClock, &RandomIds)).unwrap();
+    assert_eq!(count(&file, "SELECT version FROM catalog_schema_version"), 2);
+    assert_eq!(count(&file, "SELECT oldest FROM catalog_schema_version"), 1);
+    assert_eq!(count(&file, "SELECT count(*) FROM catalog_products"), 12);
 }
 
 #[test]

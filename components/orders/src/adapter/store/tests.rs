@@ -7,8 +7,9 @@ use orders_domain::testing::{Bench, Fault, SetTime, buyer, items, key, product, 
 use orders_domain::{Error, Placed};
 
 use super::*;
-use crate::adapter::native::{File, ready};
+use crate::adapter::native::{File, Native, ready};
 use crate::adapter::schema;
+use crate::adapter::sql::Row;
 
 #[test]
 fn the_repository_in_sql_keeps_every_promise() {
@@ -137,7 +138,7 @@ fn several_first_starts_at_once_are_one() {
     for started in at_once(4, move |_| ready(schema::migrate(&pool.connect()))) {
         started.unwrap();
     }
-    assert_eq!(file.count("SELECT version FROM orders_schema_version"), 1);
+    assert_eq!(file.count("SELECT version FROM orders_schema_version"), 2);
 }
 
 #[test]
@@ -154,16 +155,59 @@ fn a_first_start_that_breaks_off_leaves_nothing() {
     );
 }
 
+/// Makes a database one of a later version.
+fn later(file: &File, oldest: u32) {
+    let update = "UPDATE orders_schema_version SET version = 99, oldest = ?1";
+    file.connect().0.execute(update, [oldest]).unwrap();
+}
+
 #[test]
-fn a_database_of_the_future_is_refused() {
+fn a_database_of_a_later_version_serves_whoever_it_says() {
     let file = File::empty();
-    let update = "UPDATE orders_schema_version SET version = 99";
-    file.connect().0.execute(update, []).unwrap();
+    for oldest in [1, 2] {
+        later(&file, oldest);
+        ready(schema::migrate(&file.connect())).unwrap();
+        assert_eq!(file.count("SELECT version FROM orders_schema_version"), 99);
+    }
+    later(&file, 3);
     let refused = ready(schema::migrate(&file.connect()));
     let Err(StoreError::Unreadable(text)) = refused else {
         panic!("{refused:?}")
     };
-    assert!(text.contains("99"), "{text}");
+    assert!(text.contains("version 99, for services that know 3"), "{text}");
+}
+
+/// A connection that a later version overtakes while it waits for the lock.
+struct Overtaken(File, Native);
+
+impl Connection for Overtaken {
+    async fn run(&self, statement: &str, parameters: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        if statement == "BEGIN IMMEDIATE" {
+            ready(schema::migrate(&self.0.connect()))?;
+            later(&self.0, 1);
+        }
+        self.1.run(statement, parameters).await
+    }
+}
+
+#[test]
+fn whoever_is_overtaken_by_a_later_version_leaves_it_alone() {
+    let file = File::blank();
+    let overtaken = Overtaken(file.clone(), file.connect());
+    ready(schema::migrate(&overtaken)).unwrap();
+    assert!(overtaken.1.0.is_autocommit(), "a transaction is left open");
+    assert_eq!(file.count("SELECT version FROM orders_schema_version"), 99);
+}
+
+#[test]
+fn a_database_of_the_first_version_is_brought_up_to_date() {
+    let file = File::empty();
+    let first = "ALTER TABLE orders_schema_version DROP COLUMN oldest;
+        UPDATE orders_schema_version SET version = 1;";
+    file.connect().0.execute_batch(first).unwrap();
+    ready(schema::migrate(&file.connect())).unwrap();
+    assert_eq!(file.count("SELECT version FROM orders_schema_version"), 2);
+    assert_eq!(file.count("SELECT oldest FROM orders_schema_version"), 1);
 }
 
 #[test]
