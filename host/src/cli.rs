@@ -1,7 +1,7 @@
 //! The command line: what was typed becomes what is meant, and errors become text, a hint and an exit code.
 //!
-//! Standard output carries what a command is asked for (what `up` serves); everything else goes to standard error. Exit codes:
-//! 0 done, 1 failed, 2 wrong usage, 130 or 143 ended by a second signal.
+//! Standard output carries what a command is asked for (what `up` serves); everything else goes to standard error. Exit codes
+//! are those of [`Exit`], and 0 for what was done.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -11,13 +11,26 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::telemetry::{self, LogFormat, LogOptions};
 
+mod abort;
 mod add;
+mod apply;
 mod build;
+mod change;
 mod check;
+mod client;
 mod compose;
+mod deploy;
+mod history;
+mod logs;
 mod new;
+mod promote;
+mod rollback;
 mod scaffold;
+mod status;
+mod table;
 mod up;
+mod wait;
+mod watch;
 
 /// A host for microservices that are WebAssembly components.
 #[derive(Parser)]
@@ -26,7 +39,7 @@ mod up;
     version,
     about,
     arg_required_else_help = true,
-    max_term_width = 100
+    max_term_width = 120
 )]
 #[command(after_help = "\
 Examples:
@@ -36,6 +49,12 @@ Examples:
   midplane check                      find what `up` would refuse, and show how the app hangs together
   midplane new demo                   make an app in the directory `demo`
   midplane add greetings              add a service to the app in this directory
+  midplane deploy orders --build      replace a service of the running host, without a request failing
+  midplane rollback orders            take that back
+  midplane status                     what the running host serves
+
+Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the host did not let a change in, or is busy with another one;
+4 the host took a candidate back; 130 or 143 ended by a signal.
 
 `midplane help up` explains each option of a command.")]
 struct Cli {
@@ -59,6 +78,22 @@ enum Command {
     New(new::New),
     /// Add a service to an app.
     Add(add::Add),
+    /// Replace services of a running host.
+    Deploy(Box<deploy::Deploy>),
+    /// Bring a revision of before back.
+    Rollback(Box<rollback::Rollback>),
+    /// Make a candidate the current revision, or give it another share of the requests.
+    Promote(Box<promote::Promote>),
+    /// Take a candidate back.
+    Abort(Box<abort::Abort>),
+    /// Put a changed manifest in force in a running host.
+    Apply(Box<apply::Apply>),
+    /// Show what a running host serves.
+    Status(Box<status::Status>),
+    /// Show what was changed, by whom, and what came of it.
+    History(Box<history::History>),
+    /// Show what a service prints.
+    Logs(Box<logs::Logs>),
 }
 
 /// What every command has: how it logs.
@@ -97,7 +132,7 @@ struct Build {
     components: Vec<crate::model::ServiceName>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct AppArgs {
     /// The manifest, or the directory that holds `spin.toml`.
     #[arg(
@@ -114,11 +149,47 @@ struct AppArgs {
 struct Failure {
     error: anyhow::Error,
     hint: Option<String>,
+    exit: Exit,
+}
+
+/// How a command ended that was not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// It failed.
+    Failed,
+    /// What was typed cannot be meant.
+    Usage,
+    /// The host did not let a change in, or is busy with another one.
+    Refused,
+    /// The host took a candidate back.
+    RolledBack,
+    /// By SIGINT.
+    Interrupted,
+    /// By SIGTERM.
+    Terminated,
+}
+
+impl Exit {
+    /// The code of the process.
+    const fn code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Refused => 3,
+            Self::RolledBack => 4,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
 }
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self { error, hint: None }
+        Self {
+            error,
+            hint: None,
+            exit: Exit::Failed,
+        }
     }
 }
 
@@ -128,7 +199,7 @@ macro_rules! hinted {
         $(impl From<$error> for Failure {
             fn from(error: $error) -> Self {
                 let hint = error.hint();
-                Self { error: error.into(), hint }
+                Self { error: error.into(), hint, exit: Exit::Failed }
             }
         })+
     };
@@ -145,12 +216,14 @@ impl From<crate::manifest::Error> for Failure {
         Self {
             error: error.into(),
             hint,
+            exit: Exit::Failed,
         }
     }
 }
 
 hinted!(
     build::BuildError,
+    watch::WatchError,
     scaffold::ScaffoldError,
     crate::host::Error,
     crate::host::runtime_config::RuntimeConfigError,
@@ -168,11 +241,21 @@ impl From<telemetry::Error> for Failure {
         Self {
             error: error.into(),
             hint,
+            exit: Exit::Failed,
         }
     }
 }
 
 impl Failure {
+    /// What was typed cannot be meant.
+    fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            error: anyhow::Error::msg(message.into()),
+            hint: Some(hint.into()),
+            exit: Exit::Usage,
+        }
+    }
+
     fn print(&self) {
         let mut text = String::from("error: ");
         let mut last = String::new();
@@ -215,7 +298,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.print();
-            ExitCode::FAILURE
+            ExitCode::from(failure.exit.code())
         }
     }
 }
@@ -240,12 +323,20 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let quiet = cli.log.quiet;
     let done = runtime.block_on(async {
         match cli.command {
-            Command::Up(up) => up.run(quiet, guard.dropped_lines()).await,
+            Command::Up(up) => up.run(quiet, guard.dropped_lines(), guard.tail()).await,
             Command::Build(command) => run_build(&command).await,
             Command::Check(check) => check.run().await,
             Command::Compose(compose) => compose.run().await,
             Command::New(command) => command.run(quiet),
             Command::Add(command) => command.run(quiet),
+            Command::Deploy(command) => command.run().await,
+            Command::Rollback(command) => command.run().await,
+            Command::Promote(command) => command.run().await,
+            Command::Abort(command) => command.run().await,
+            Command::Apply(command) => command.run().await,
+            Command::Status(command) => command.run().await,
+            Command::History(command) => command.run().await,
+            Command::Logs(command) => command.run().await,
         }
     });
     // What still runs has had its time.
@@ -265,5 +356,62 @@ async fn run_build(command: &Build) -> Result<(), Failure> {
 fn warn(app: &crate::manifest::App) {
     for warning in &app.warnings {
         tracing::warn!("{warning}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// The whole help of a command.
+    fn help(command: &str) -> String {
+        let mut cli = Cli::command();
+        let command = cli.find_subcommand_mut(command).unwrap();
+        command.render_long_help().to_string()
+    }
+
+    #[test]
+    fn what_can_be_typed_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_commands_for_a_running_host_has_examples_and_exit_codes() {
+        let all = Cli::command().render_long_help().to_string();
+        for code in [
+            Exit::Failed,
+            Exit::Usage,
+            Exit::Refused,
+            Exit::RolledBack,
+            Exit::Interrupted,
+            Exit::Terminated,
+        ] {
+            let code = code.code().to_string();
+            let codes = all.split("Exit codes:").nth(1).unwrap();
+            assert!(codes.contains(&code), "{code} in {codes}");
+        }
+        for (command, about) in [
+            ("deploy", "Replace services"),
+            ("rollback", "Bring a revision of before back"),
+            ("promote", "Make a candidate"),
+            ("abort", "Take a candidate back"),
+            ("apply", "Put a changed manifest in force"),
+            ("status", "Show what a running host serves"),
+            ("history", "Show what was changed"),
+            ("logs", "Show what a service prints"),
+        ] {
+            let help = help(command);
+            assert!(help.starts_with(about), "{help}");
+            for words in [
+                &format!("Examples:\n  midplane {command}")[..],
+                "Exit codes: 0 done",
+                "--state-dir",
+                "--admin",
+            ] {
+                assert!(help.contains(words), "no {words:?} in {help}");
+            }
+        }
     }
 }

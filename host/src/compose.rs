@@ -19,7 +19,7 @@ mod part;
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use self::capability::Needs;
+pub use self::capability::{Needs, of as needs};
 pub use self::deny::DenyError;
 pub use self::error::ComposeError;
 pub use self::fuse::{FusedLink, fuse};

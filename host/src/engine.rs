@@ -5,6 +5,7 @@
 //! compiled code belong to a program; this module knows no routes, listeners or generations. A Wasm store that trapped, timed
 //! out or was cancelled is dropped, never used again.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ mod cache;
 mod call;
 mod clock;
 mod compile;
+mod compiler;
 mod context;
 mod direct;
 mod export;
@@ -25,6 +27,7 @@ mod failure;
 mod foreign;
 mod guest;
 mod idle;
+mod interrupt;
 mod limiter;
 mod nursery;
 mod outbound;
@@ -33,27 +36,34 @@ mod place;
 mod program;
 mod reaper;
 mod run;
+#[cfg(test)]
+mod tests;
 mod transit;
+mod warm;
 
-pub use cache::CacheError;
+pub use cache::{CacheError, CacheUse};
 pub use call::{CallError, Passage};
 pub use compile::{Code, CompileError, Compiled, MAX_COMPONENT_BYTES, Origin};
 pub use context::{
-    BodyFault, Callee, Callees, Chain, ChainError, Hop, MAX_DEPTH, Place, Progress, RequestContext,
+    BodyFault, Callee, Callees, Chain, ChainError, Fault, Hop, MAX_DEPTH, Place, Progress, RequestContext,
 };
 pub use direct::Called;
 pub use failure::Failure;
 pub use foreign::{Entering, Foreign, Gate, Hold, Stub, Target, Value};
 pub use place::{NoPlace, Places};
 pub use program::{Drive, Program, Reuse};
+pub use warm::WarmError;
 /// A body on either side of a guest, and the error it may end with.
 pub use wasmtime_wasi_http::{Error as BodyError, WasiBody as Body};
 
 use cache::Cache;
+use compiler::Compiler;
 use guest::Guest;
 use idle::AllIdle;
 use reaper::Reaper;
 use transit::Transit;
+
+use crate::model::Digest;
 
 /// Linear memory of one pool slot that stays resident between uses.
 const KEEP_RESIDENT: usize = 1024 * 1024;
@@ -111,6 +121,7 @@ struct Half {
 pub struct Engines {
     plain: Half,
     concurrent: Half,
+    compiler: Compiler,
     reaper: Reaper,
     idle: AllIdle,
     transit: Arc<Transit>,
@@ -122,14 +133,30 @@ impl Engines {
         let plain = Half::new("plain", false, settings, cache)?;
         let concurrent = Half::new("concurrent", true, settings, cache)?;
         clock::start(vec![plain.engine.weak(), concurrent.engine.weak()]).map_err(Error::Thread)?;
+        let compiler = Compiler::start().map_err(Error::Thread)?;
         let reaper = Reaper::start().map_err(Error::Thread)?;
         Ok(Arc::new(Self {
             plain,
             concurrent,
+            compiler,
             reaper,
             idle: AllIdle::default(),
             transit: Arc::default(),
         }))
+    }
+
+    /// Removes from the caches what was compiled from bytes of other digests than those in `keep`, and temporary files that
+    /// were left behind. Returns how many compiled components went. Code that is in use stays whole, since its file is mapped.
+    /// `keep` must have what is being compiled too, or that is lost and compiled anew.
+    ///
+    /// Directories of other versions of the engine are left alone: a host of that version may use them.
+    ///
+    /// # Errors
+    /// What the system said, of the first file that could not be removed; the others are tried all the same.
+    pub fn sweep(&self, keep: &BTreeSet<Digest>, cache: CacheUse) -> std::io::Result<usize> {
+        let plain = self.plain.cache.sweep(keep, cache);
+        let concurrent = self.concurrent.cache.sweep(keep, cache);
+        Ok(plain? + concurrent?)
     }
 }
 

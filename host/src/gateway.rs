@@ -18,6 +18,7 @@ mod forward;
 mod headers;
 pub mod local;
 mod pace;
+pub mod probe;
 pub mod respond;
 mod stall;
 mod tracked;

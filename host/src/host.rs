@@ -14,28 +14,39 @@ use tokio::sync::watch;
 
 pub mod check;
 pub mod composing;
+mod control;
+mod diff;
 mod error;
+mod grants;
 pub mod linking;
 mod prepare;
+mod rollout;
 pub mod runtime_config;
 mod state_dir;
 mod tracing;
 
 pub use error::Error;
 pub use prepare::{DataPlace, Progress, ServiceSummary, Step};
-pub use state_dir::StateDir;
+pub use rollout::{RolloutError, Step as RolloutStep, Won};
+pub use state_dir::{ANNOUNCEMENT, NAME as STATE_DIR, StateDir, TOKEN};
 
 use self::tracing::Tracing;
-use crate::admin::{self, AdminState, Readiness};
+use crate::adapter::content::Content;
+use crate::adapter::journal::SqliteJournal;
+use crate::admin::control::Control;
+use crate::admin::{self, AdminState, Readiness, Token};
+use crate::engine;
 use crate::gateway::{self, Gateway};
-use crate::manifest::{App, TriggerRoute, TriggerTarget};
-use crate::model::route::RoutePattern;
-use crate::service::router::Router;
-use crate::service::{Generation, Registry, Target};
+use crate::manifest::App;
+use crate::model::ServiceName;
+use crate::service::Registry;
 use crate::shutdown::{DrainOutcome, Tasks};
-use crate::telemetry::{DroppedLines, Metrics};
+use crate::telemetry::{DroppedLines, Metrics, Tail};
+use control::HostControl;
 use prepare::Preparing;
+use rollout::{Rollouts, Started};
 use runtime_config::RuntimeConfig;
+use state_dir::Announcement;
 
 /// How often instances that have waited too long are looked for.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -58,6 +69,8 @@ pub struct Options {
     pub environment: BTreeMap<String, String>,
     /// A reader of what the log dropped.
     pub dropped_lines: Option<DroppedLines>,
+    /// The last log lines of each service.
+    pub tail: Tail,
 }
 
 /// A host that serves its app.
@@ -66,8 +79,10 @@ pub struct Host {
     admin: Option<SocketAddr>,
     ready: watch::Sender<Readiness>,
     state_dir: StateDir,
-    prepared: Preparing,
-    services: Vec<ServiceSummary>,
+    rollouts: Rollouts,
+    control: Arc<dyn Control>,
+    started: Started,
+    announcement: Option<Announcement>,
     tracing: Tracing,
     tasks: Tasks,
 }
@@ -86,41 +101,51 @@ impl Host {
         if let Some(dropped) = options.dropped_lines.clone() {
             metrics.watch_log(dropped);
         }
-        let (ready, readiness) = watch::channel(Readiness::Starting);
         let admin = match options.admin {
             None => None,
             Some(asked) => {
                 let listener = bind(asked, "--admin").await?;
                 let bound = local_address(&listener, asked, "--admin")?;
-                // It ends with the host: its task is of the background kind.
-                let _detached = admin::serve(
-                    listener,
-                    AdminState {
-                        ready: readiness,
-                        metrics: metrics.clone(),
-                    },
-                    &tasks,
-                );
-                Some(bound)
+                Some((listener, bound))
             }
         };
         let state_dir = StateDir::open(app, &options)?;
+        let token = Token::load_or_create(&state_dir.token()).map_err(|source| Error::Token {
+            path: state_dir.token(),
+            source,
+        })?;
+        let (ready, readiness) = watch::channel(Readiness::Starting);
+        let (controlled, control) = watch::channel(None);
+        let admin = admin.map(|(listener, bound)| {
+            let state = AdminState {
+                ready: readiness,
+                metrics: metrics.clone(),
+                control,
+                token,
+                max_component_bytes: engine::MAX_COMPONENT_BYTES,
+            };
+            // It ends with the host: its task is of the background kind.
+            let _detached = admin::serve(listener, state, &tasks);
+            bound
+        });
         raise_file_limit();
         let tracing = Tracing::new(app, &metrics)?;
         let tracer = tracing.tracer();
+        let content = Arc::new(Content::open(&state_dir.content()).map_err(Error::Store)?);
+        let journal = SqliteJournal::open(&state_dir.journal()).map_err(Error::Journal)?;
+        let tail = options.tail.clone();
         let preparing = Preparing::new(
-            app,
-            &options,
+            options,
             &state_dir,
+            content,
             metrics.clone(),
             tracer.clone(),
             tasks.clone(),
         )?;
-        let (revisions, services) = preparing.services(app, &options, progress).await?;
-        let routes = routes(app);
-        let generation = Generation::new(app.name.clone(), 1, routes, revisions).with_info(info(app));
-        check_handlers(app, &generation)?;
-        let registry = Arc::new(Registry::new(generation));
+        let edition = preparing.edition(app.clone())?;
+        let (rollouts, started) =
+            Rollouts::start(preparing, Arc::new(journal), edition, tasks.clone(), progress).await?;
+        let registry = rollouts.registry().clone();
         let gateway = Gateway::new(
             registry.clone(),
             metrics,
@@ -131,14 +156,30 @@ impl Host {
         );
         tasks.spawn("listener", gateway::serve(listener, gateway));
         tasks.background("idle instances", sweep(registry));
+        let control: Arc<dyn Control> =
+            Arc::new(HostControl::new(rollouts.clone(), address, tail, tasks.clone()));
+        controlled.send_replace(Some(control.clone()));
+        let announcement = match admin {
+            None => None,
+            Some(admin) => {
+                let served = &rollouts.state().edition.app;
+                let announced = state_dir.announce(served, admin);
+                Some(announced.map_err(|source| Error::StateDir {
+                    path: state_dir.path().to_owned(),
+                    source,
+                })?)
+            }
+        };
         ready.send_replace(Readiness::Ready);
         Ok(Self {
             address,
             admin,
             ready,
             state_dir,
-            prepared: preparing,
-            services,
+            rollouts,
+            control,
+            started,
+            announcement,
             tracing,
             tasks,
         })
@@ -156,7 +197,27 @@ impl Host {
 
     /// What was prepared.
     pub fn services(&self) -> &[ServiceSummary] {
-        &self.services
+        &self.started.services
+    }
+
+    /// The app as it is served now: not what the manifest says where that was refused.
+    pub fn app(&self) -> Arc<App> {
+        self.rollouts.state().edition.app.clone()
+    }
+
+    /// Whose word a service goes by: the files', or that of a deploy or rollback of before.
+    pub fn won(&self, service: &ServiceName) -> Won {
+        self.started.won.get(service).copied().unwrap_or(Won::Files)
+    }
+
+    /// Why what the manifest and its files say is not served, if it is not.
+    pub fn refused(&self) -> Option<&RolloutError> {
+        self.started.refused.as_ref()
+    }
+
+    /// What the admin API does, within the process.
+    pub fn control(&self) -> Arc<dyn Control> {
+        self.control.clone()
     }
 
     /// The directory of everything that outlives the process.
@@ -164,13 +225,19 @@ impl Host {
         &self.state_dir
     }
 
+    /// Says that the host is about to stop: it is not ready any more, and takes requests still.
+    pub fn leave(&self) {
+        self.ready.send_replace(Readiness::Draining);
+    }
+
     /// Stops: no new connections, requests finish for at most `grace`, then data is closed.
     pub async fn stop(self, grace: Duration) -> DrainOutcome {
         self.ready.send_replace(Readiness::Draining);
         self.tasks.begin_drain();
         let outcome = self.tasks.drained(grace).await;
+        drop(self.announcement);
         self.tracing.close().await;
-        self.prepared.close().await;
+        self.rollouts.close().await;
         outcome
     }
 }
@@ -189,51 +256,6 @@ fn local_address(listener: &TcpListener, asked: SocketAddr, flag: &'static str) 
         flag,
         source,
     })
-}
-
-fn routes(app: &App) -> Router<Target> {
-    let routes: Vec<(RoutePattern, Target)> = app
-        .triggers
-        .iter()
-        .filter_map(|trigger| match &trigger.route {
-            TriggerRoute::Path(pattern) => Some((pattern.clone(), target(&trigger.target))),
-            TriggerRoute::Private => None,
-        })
-        .collect();
-    Router::new(routes)
-}
-
-fn target(target: &TriggerTarget) -> Target {
-    match target {
-        TriggerTarget::Service(service) => Target::Service(service.clone()),
-        TriggerTarget::Static(response) => Target::Static(Arc::new(response.clone())),
-    }
-}
-
-/// A trigger that leads to a component without an HTTP handler would only ever fail.
-fn check_handlers(app: &App, generation: &Generation) -> Result<(), Error> {
-    for trigger in &app.triggers {
-        if let TriggerTarget::Service(service) = &trigger.target
-            && let Some(revision) = generation.revision(service)
-            && !revision.program().has_handler()
-        {
-            return Err(Error::NoHandler {
-                service: service.clone(),
-                location: trigger.location.clone(),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// What `/.well-known/spin/info` answers.
-fn info(app: &App) -> bytes::Bytes {
-    let text = serde_json::json!({
-        "name": app.name.as_str(),
-        "version": app.version,
-        "digest": format!("sha256:{}", app.digest),
-    });
-    text.to_string().into()
 }
 
 async fn sweep(registry: Arc<Registry>) {

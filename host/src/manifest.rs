@@ -45,12 +45,13 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 /// # Errors
 /// [`Error`] says why there is no app: the file cannot be read, is too large, or says something that has no meaning.
 pub fn load(path: &Path) -> Result<App, Error> {
-    let is_directory = std::fs::metadata(path)
-        .map(|meta| meta.is_dir())
+    let kind = std::fs::metadata(path)
+        .map(|meta| meta.file_type())
         .map_err(|source| Error::Read {
             path: path.to_owned(),
             source,
         })?;
+    let is_directory = kind.is_dir();
     // `./spin.toml` is shown as `spin.toml`.
     let shown: PathBuf = match path.components().next() {
         _ if !is_directory => path.to_owned(),
@@ -69,6 +70,11 @@ pub fn load(path: &Path) -> Result<App, Error> {
         }
     };
     let file = std::path::absolute(&shown).map_err(failed)?;
+    // Opening a pipe waits for who writes into it, perhaps for ever.
+    if std::fs::metadata(&file).is_ok_and(|meta| !meta.is_file()) {
+        let text = "it is not a file";
+        return Err(failed(std::io::Error::new(ErrorKind::InvalidInput, text)));
+    }
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     std::fs::File::open(&file)

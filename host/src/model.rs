@@ -14,6 +14,7 @@ mod dependency;
 mod interface;
 mod name;
 pub mod outbound_host;
+mod probe;
 pub mod quantity;
 mod rollout;
 pub mod route;
@@ -21,6 +22,7 @@ pub mod route;
 pub use dependency::{DependencyName, DependencyNameError};
 pub use interface::{InterfaceName, InterfaceNameError, MAX_INTERFACE_BYTES, Track};
 pub use name::{AppName, Label, MAX_NAME_BYTES, NameError, ServiceName, VariableName};
+pub use probe::Probe;
 pub use rollout::{Sticky, StickyError, WHOLE, Weight, WeightError};
 
 /// A SHA-256 digest.
@@ -38,6 +40,25 @@ impl Digest {
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// Reads 64 hexadecimal digits.
+    #[must_use]
+    pub fn from_hex(digits: &str) -> Option<Self> {
+        let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+        if pairs.len() != 32 || !rest.is_empty() {
+            return None;
+        }
+        let digit = |byte: u8| {
+            char::from(byte)
+                .to_digit(16)
+                .and_then(|digit| u8::try_from(digit).ok())
+        };
+        let mut bytes = [0; 32];
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            *byte = digit(*high)? << 4 | digit(*low)?;
+        }
+        Some(Self(bytes))
     }
 
     /// The 32 bytes.
@@ -253,6 +274,17 @@ mod tests {
         );
         assert_eq!(empty.short(), "e3b0c44298fc");
         assert_eq!(RevisionId::new(empty).to_string(), "e3b0c44298fc");
+        assert_eq!(Digest::from_hex(&empty.to_string()), Some(empty));
+        assert_eq!(Digest::from_hex(&empty.to_string().to_uppercase()), Some(empty));
+        for bad in [
+            "",
+            "e3b0c44298fc",
+            &"g".repeat(64),
+            &"e".repeat(66),
+            &"é".repeat(32),
+        ] {
+            assert_eq!(Digest::from_hex(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! [`Tasks`] is a cheap handle. A *foreground* task is work that a drain waits for (a connection, a request);
 //! a *background* task keeps the host alive until then (a clock, the admin listener) and is ended after the
-//! drain. Phases only move forward: running, draining, aborting. Starting a task costs a counter, a reference
+//! drain. Phases only move forward: running, leaving, draining, aborting. Starting a task costs a counter, a reference
 //! count and `tokio::spawn`: names are interned in a table of fixed size, and the wake-up of an abort is
 //! sharded, so that tasks on different workers share no lock. A task that panics is logged by name and ends
 //! alone.
@@ -15,6 +15,7 @@ mod tests;
 mod tracked;
 
 use std::{
+    convert::Infallible,
     fmt, io,
     sync::{
         Arc,
@@ -44,10 +45,12 @@ const ABORT_GRACE: Duration = Duration::from_secs(1);
 pub enum Phase {
     /// Taking new work.
     Running = 0,
+    /// Taking new work still, while those who send it are told to send it elsewhere.
+    Leaving = 1,
     /// Finishing the work that it has, refusing new work.
-    Draining = 1,
+    Draining = 2,
     /// Ending what did not finish in time.
-    Aborting = 2,
+    Aborting = 3,
 }
 
 /// Starts tasks, counts them by name and ends them. Clones are handles to the same set.
@@ -62,6 +65,7 @@ struct Inner {
     names: Names,
     background: AtomicUsize,
     next_shard: AtomicUsize,
+    leave: Arc<Notify>,
     drain: Arc<Notify>,
     abort: [Arc<Notify>; SHARDS],
     idle: Notify,
@@ -150,8 +154,37 @@ impl Tasks {
         }
     }
 
+    /// Resolves when the host begins to leave, which is at the latest when it drains; at once when it has. It may stand in
+    /// a `select!` and outlive this handle like [`draining`](Self::draining).
+    pub fn leaving(&self) -> impl Future<Output = ()> + Send + use<> {
+        let inner = Arc::clone(&self.inner);
+        // Made before the phase is read, as in `draining`.
+        let begun = Arc::clone(&inner.leave).notified_owned();
+        async move {
+            if inner.phase() < Phase::Leaving {
+                begun.await;
+            }
+        }
+    }
+
+    /// Tells those who wait for [`leaving`](Self::leaving), and goes on with all work. Later calls change nothing.
+    pub fn leave(&self) {
+        if self.inner.advance(Phase::Leaving) {
+            self.inner.leave.notify_waiters();
+        }
+    }
+
+    /// Leaves, and begins the drain after `delay`; earlier if something else begins it.
+    async fn leave_for(&self, delay: Duration) {
+        self.leave();
+        // In the second case too there is nothing left to wait for. The drain that has begun is the same one.
+        let _elapsed = timeout(delay, self.draining()).await;
+        self.begin_drain();
+    }
+
     /// Begins the drain. Later calls change nothing.
     pub fn begin_drain(&self) {
+        self.leave();
         if self.inner.advance(Phase::Draining) {
             self.inner.names.mark();
             self.inner.drain.notify_waiters();
@@ -190,26 +223,41 @@ impl Tasks {
         self.inner.names.live()
     }
 
-    /// From now on the first SIGINT or SIGTERM begins the drain, and the second one ends the process at once,
-    /// with the exit code of that signal (130 or 143).
+    /// From now on the first SIGINT or SIGTERM makes the host leave and, after `delay`, drain; the second one ends the
+    /// process at once, with the exit code of that signal (130 or 143). The delay is for balancers that ask whether the
+    /// host is ready: it serves until they have noticed that it is not.
     ///
     /// # Errors
     /// When the system refuses to register a handler.
     ///
     /// # Panics
     /// Outside a Tokio runtime.
-    pub fn drain_on_signal(&self) -> io::Result<()> {
+    pub fn drain_on_signal(&self, delay: Duration) -> io::Result<()> {
         let mut signals = Signals::register()?;
         let tasks = self.clone();
         // Not tracked: the second signal must still end a process whose abort hangs.
         tokio::spawn(async move {
             let first = signals.next().await;
-            tracing::info!(
-                signal = first.name,
-                "draining; a second signal ends the host at once"
-            );
-            tasks.begin_drain();
-            let second = signals.next().await;
+            if delay.is_zero() {
+                tracing::info!(
+                    signal = first.name,
+                    "draining; a second signal ends the host at once"
+                );
+            } else {
+                tracing::info!(
+                    signal = first.name,
+                    "not ready any more, draining in {delay:?}; a second signal ends the host at once"
+                );
+            }
+            let end = async {
+                tasks.leave_for(delay).await;
+                std::future::pending::<Infallible>().await
+            };
+            // Cancel-safe: a signal that wins ends the process, and the other side never does.
+            let second = tokio::select! {
+                never = end => match never {},
+                second = signals.next() => second,
+            };
             std::process::exit(second.exit_code)
         });
         Ok(())
@@ -229,7 +277,8 @@ impl Inner {
     fn phase(&self) -> Phase {
         match self.phase.load(Ordering::SeqCst) {
             0 => Phase::Running,
-            1 => Phase::Draining,
+            1 => Phase::Leaving,
+            2 => Phase::Draining,
             _ => Phase::Aborting,
         }
     }
@@ -250,7 +299,7 @@ impl Inner {
     /// Called by a task that ended. The order (count down, then read the phase) and that of `begin_drain` and
     /// `wait` (write the phase, then read the counts) make sure that one of the two sides sees the other.
     fn ended(&self, count: &AtomicUsize) {
-        if count.fetch_sub(1, Ordering::SeqCst) == 1 && self.phase() > Phase::Running {
+        if count.fetch_sub(1, Ordering::SeqCst) == 1 && self.phase() > Phase::Leaving {
             self.idle.notify_waiters();
         }
     }

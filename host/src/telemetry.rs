@@ -14,6 +14,7 @@ mod layer;
 pub mod metrics;
 mod request_id;
 mod sink;
+mod tail;
 #[cfg(test)]
 mod tests;
 pub mod trace;
@@ -32,6 +33,7 @@ pub use self::{
     guest::{GuestOutput, Stream},
     metrics::Metrics,
     request_id::RequestId,
+    tail::{Tail, TailLine, TailStream},
     trace::Tracer,
 };
 use self::{
@@ -44,6 +46,18 @@ use self::{
 #[must_use]
 pub fn harmless(text: &str) -> String {
     escape::lines(text)
+}
+
+/// A JSON text, as it may be shown on a terminal; it means what it meant.
+#[must_use]
+pub fn harmless_json(text: &str) -> String {
+    escape::json(text)
+}
+
+/// A time in UTC as RFC 3339 has it, to the millisecond.
+#[must_use]
+pub fn timestamp(time: std::time::SystemTime) -> String {
+    format::Timestamp::of(time).to_string()
 }
 
 /// The names of the fields of log lines, the same in both formats.
@@ -152,19 +166,28 @@ pub enum Error {
 /// Keeps the log alive. Dropping it writes the lines that still wait, for at most a second; those logged
 /// later come out when there is time.
 #[derive(Debug)]
-pub struct Guard(Sink);
+pub struct Guard {
+    sink: Sink,
+    tail: Tail,
+}
 
 impl Guard {
     /// A reader of how many lines were dropped, for [`Metrics::watch_log`].
     #[must_use]
     pub fn dropped_lines(&self) -> DroppedLines {
-        DroppedLines(self.0.clone())
+        DroppedLines(self.sink.clone())
+    }
+
+    /// The last lines of each service, whatever the options show of them.
+    #[must_use]
+    pub fn tail(&self) -> Tail {
+        self.tail.clone()
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.flush();
+        self.sink.flush();
     }
 }
 
@@ -187,9 +210,12 @@ impl DroppedLines {
 pub fn init(options: &LogOptions) -> Result<Guard, Error> {
     let targets = targets(options)?;
     let sink = Sink::start(BufWriter::with_capacity(64 * 1024, io::stderr())).map_err(Error::Thread)?;
-    let guard = Guard(sink.clone());
-    let layer = LogLayer::new(format(options), move |line| sink.put(line));
-    let subscriber = tracing_subscriber::registry().with(targets).with(layer);
+    let guard = Guard {
+        sink: sink.clone(),
+        tail: Tail::new(),
+    };
+    let layer = LogLayer::new(format(options), move |line| sink.put(line)).filtered(targets, guard.tail());
+    let subscriber = tracing_subscriber::registry().with(layer);
     tracing::subscriber::set_global_default(subscriber).map_err(Error::AlreadySet)?;
     Ok(guard)
 }

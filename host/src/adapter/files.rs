@@ -63,6 +63,16 @@ pub fn stage(app_dir: &Path, service: &Service, root: &Path) -> Result<Option<St
     }))
 }
 
+/// What was staged below `root` before, by its digest; `None` if it is not there any more. Blocks.
+pub fn staged(root: &Path, digest: &Digest) -> Option<Staged> {
+    let directory = root.join(digest.to_string());
+    directory.is_dir().then(|| Staged {
+        directory,
+        digest: *digest,
+        warnings: Vec::new(),
+    })
+}
+
 /// Reads all that [`stage`] would copy and copies nothing. Gives back what is allowed and most likely not meant. Blocks while
 /// it reads.
 ///

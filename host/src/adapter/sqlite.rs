@@ -19,6 +19,7 @@ mod statement;
 mod tests;
 
 pub use location::{Kind, Scope, location};
+pub(super) use session::create;
 
 use crate::adapter::blocking::Blocking;
 use crate::capability::key_value::port::KeyValueStore;

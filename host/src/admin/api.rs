@@ -29,6 +29,13 @@ pub struct App {
     pub services: Vec<Service>,
 }
 
+/// `GET /v1/apps/{app}/services`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Services {
+    /// The services, by name.
+    pub services: Vec<Service>,
+}
+
 /// `GET /v1/apps/{app}/services/{service}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Service {
@@ -164,7 +171,7 @@ pub struct Entry {
     pub action: String,
     /// `published`, `refused`, `failed` or `rolled back`.
     pub outcome: String,
-    /// Why, where it was not done as asked.
+    /// Why, where it was not done as asked; otherwise what there is to say of it: a share of requests, what differs in a manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// The generation that it made.
@@ -174,8 +181,9 @@ pub struct Entry {
     pub changes: Vec<Change>,
     /// Milliseconds of preparing.
     pub prepare_ms: f64,
-    /// Milliseconds of publishing, the sync of the journal included.
-    pub publish_ms: f64,
+    /// Milliseconds of publishing, the sync of the journal included; there as soon as what was replaced has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish_ms: Option<f64>,
     /// Milliseconds until the last request had left what was replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_ms: Option<f64>,
@@ -230,6 +238,28 @@ pub struct Deploy {
     pub drain_timeout: Option<f64>,
 }
 
+/// `POST /v1/apps/{app}/services/{service}/deploy` with a body of JSON: the component is stored already, or is a file.
+/// Exactly one of `component` and `path` is given.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeployOne {
+    /// It was uploaded: `sha256:…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
+    /// A file on the host's machine, absolute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// For a share of requests only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<Canary>,
+    /// As in [`Deploy`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_new_grants: bool,
+    /// As in [`Deploy`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_timeout: Option<f64>,
+}
+
 /// Where the component of a deploy is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
@@ -240,7 +270,7 @@ pub enum Source {
     Path(String),
 }
 
-/// A share of requests.
+/// A share of requests: of a deploy, or `POST /v1/apps/{app}/services/{service}/canary`, which gives a candidate another one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Canary {
@@ -341,7 +371,8 @@ pub struct Event {
     /// The service that it is about, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
-    /// `preparing`, `compiling`, `published`, `refused`, `failed`, `rolled-back`, `draining`, `retired`.
+    /// `preparing`, `compiling`, `published`, `share`, `promoted`, `aborted`, `rolled-back`, `refused`, `failed`, `draining`,
+    /// `retired`.
     pub event: String,
     /// The revision that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -355,6 +386,13 @@ pub struct Event {
     /// For `retired`: requests and calls that were interrupted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interrupted: Option<u64>,
+}
+
+/// The data of the server-sent event `lagged`: the reader was too slow, and goes on with what comes next.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lagged {
+    /// How many events it missed.
+    pub lost: u64,
 }
 
 /// `GET /v1/apps/{app}/services/{service}/logs`: one line, as JSON in a line of its own.
@@ -382,7 +420,8 @@ pub struct Problem {
     pub status: u16,
     /// What went wrong.
     pub detail: String,
-    /// `refused`, `busy`, `invalid`, `not-found` or `failed`; nothing for what is wrong with the HTTP request itself.
+    /// `refused`, `busy`, `invalid`, `not-found`, `failed`, `stopping` or `starting`; nothing for what is wrong with the
+    /// HTTP request itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// What to do about it.

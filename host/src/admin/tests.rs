@@ -1,6 +1,16 @@
 //! The admin listener over real connections, in raw bytes.
 
-use std::net::SocketAddr;
+mod access;
+mod bodies;
+mod client;
+mod document;
+mod examples;
+mod fake;
+mod operations;
+mod schema;
+mod streams;
+
+use std::{net::SocketAddr, sync::Arc};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -8,8 +18,31 @@ use tokio::{
     sync::watch,
 };
 
-use super::{AdminState, MAX_CONNECTIONS, MAX_EXCHANGE, MAX_HEAD, Readiness, serve};
+use super::{
+    AdminState, MAX_CONNECTIONS, MAX_EXCHANGE, MAX_HEAD, Readiness, Server, Token, control::Control, serve,
+};
 use crate::{shutdown::Tasks, telemetry::Metrics};
+
+/// The most bytes of a component in these tests.
+const MAX_COMPONENT: usize = 3 * 1024 * 1024;
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// Where a host that has started gives its control.
+type Controls = watch::Sender<Option<Arc<dyn Control>>>;
+
+/// What a server of these tests shows, and the other ends of it.
+fn state(control: Option<Arc<dyn Control>>) -> (AdminState, watch::Sender<Readiness>, Controls) {
+    let (ready, readiness) = watch::channel(Readiness::Starting);
+    let (controls, control) = watch::channel(control);
+    let state = AdminState {
+        ready: readiness,
+        metrics: Metrics::new(),
+        control,
+        token: Token::parse(TOKEN).unwrap(),
+        max_component_bytes: MAX_COMPONENT,
+    };
+    (state, ready, controls)
+}
 
 struct Admin {
     address: SocketAddr,
@@ -22,16 +55,9 @@ impl Admin {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (ready, readiness) = watch::channel(Readiness::Starting);
-        let (metrics, tasks) = (Metrics::new(), Tasks::new());
-        serve(
-            listener,
-            AdminState {
-                ready: readiness,
-                metrics: metrics.clone(),
-            },
-            &tasks,
-        );
+        let (state, ready, _) = state(None);
+        let (metrics, tasks) = (state.metrics.clone(), Tasks::new());
+        serve(listener, state, &tasks);
         Self {
             address,
             ready,

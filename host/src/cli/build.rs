@@ -161,13 +161,23 @@ pub(super) async fn build(
             _ = terminate.recv() => (),
         }
     };
+    build_until(app, only, progress, interrupted).await
+}
+
+/// [`build`], ended by `interrupted` instead of by signals.
+pub(super) async fn build_until(
+    app: &App,
+    only: Option<&[ServiceName]>,
+    progress: &mut (dyn Write + Send),
+    interrupted: impl Future<Output = ()>,
+) -> Result<(), BuildError> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let (stop, stopped) = watch::channel(false);
     let shell = Shell::new(progress, stopped, Vec::new());
     run(app, only, cores, &shell, &stop, interrupted).await
 }
 
-/// [`build`] with everything from outside as a parameter.
+/// [`build_until`] with everything from outside as a parameter.
 async fn run(
     app: &App,
     only: Option<&[ServiceName]>,

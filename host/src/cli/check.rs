@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
-use super::{AppArgs, Failure};
+use super::{AppArgs, Exit, Failure};
 use crate::adapter::variables::parse_variable_argument;
 use crate::host::check::{self, Checked, Finding, Options};
 use crate::host::runtime_config::RuntimeConfig;
@@ -124,7 +124,9 @@ impl Check {
 
 /// Runs `work` until it is done or a signal comes. What it left behind for a time is gone afterwards.
 pub(super) async fn uninterrupted<T>(tasks: &Tasks, work: impl Future<Output = T>) -> Result<T, Failure> {
-    tasks.drain_on_signal().context("cannot listen for signals")?;
+    tasks
+        .drain_on_signal(std::time::Duration::ZERO)
+        .context("cannot listen for signals")?;
     // Cancel-safe: nothing is written but whole files of the cache.
     tokio::select! {
         biased;
@@ -170,6 +172,7 @@ fn verdict(checked: &Checked, deny_warnings: bool) -> Result<(), Failure> {
         (0, _) => Err(Failure {
             error: anyhow::anyhow!("the app has {}", count(warnings, "warning")),
             hint: Some("without `--deny-warnings` they are let pass".into()),
+            exit: Exit::Failed,
         }),
         (_, 0) => {
             Err(anyhow::anyhow!("`midplane up` would refuse the app: {}", count(errors, "error")).into())

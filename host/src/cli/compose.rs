@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Failure;
 use super::check::{self, Inputs, size};
+use super::{Exit, Failure};
 use crate::host::check::{Fused, FusionError, Home, fuse};
 use crate::model::ServiceName;
 use crate::shutdown::Tasks;
@@ -41,6 +41,7 @@ impl From<FusionError> for Failure {
         Self {
             error: error.into(),
             hint,
+            exit: Exit::Failed,
         }
     }
 }
@@ -72,6 +73,7 @@ impl Compose {
             _ => Failure {
                 error: anyhow::Error::from(error).context(format!("cannot write {}", output.display())),
                 hint: Some("name a file that this user can write with `--output`".into()),
+                exit: Exit::Failed,
             },
         })?;
         check::print(&told(&output, &fused))
@@ -82,6 +84,7 @@ fn exists(output: &Path) -> Failure {
     Failure {
         error: anyhow::anyhow!("{} exists already", output.display()),
         hint: Some("replace it with `--force`, or name another file with `--output`".into()),
+        exit: Exit::Failed,
     }
 }
 

@@ -1,7 +1,6 @@
 //! `midplane up`: serve an app until a signal comes.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -10,15 +9,23 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use serde::Serialize;
 
-use super::{AppArgs, Failure, build, warn};
+use super::change::{self, Asked};
+use super::watch::{Swap, Watch};
+use super::{AppArgs, Exit, Failure, build, warn};
 use crate::adapter::variables::parse_variable_argument;
+use crate::admin::api;
+use crate::admin::control::{Control, Refusal};
 use crate::host::runtime_config::RuntimeConfig;
 use crate::host::{Host, Options, Progress, Step};
-use crate::manifest::{App, TriggerRoute, TriggerTarget};
+use crate::manifest::App;
+use crate::model::ServiceName;
 use crate::shutdown::Tasks;
-use crate::telemetry::DroppedLines;
+use crate::telemetry::{DroppedLines, Tail};
+
+mod served;
+
+use self::served::Served;
 
 /// Serve an app until it is interrupted.
 #[derive(Args)]
@@ -26,9 +33,13 @@ use crate::telemetry::DroppedLines;
 Examples:
   midplane up                                    serve ./spin.toml on http://127.0.0.1:3000
   midplane up --build                            build the components first
+  midplane up --build --watch                    and again, whenever a file is saved
   midplane up -f shop/spin.toml --listen :8080   another manifest, every address, port 8080
   midplane up --variable admin_password=@pw.txt  give a variable its value, here from a file
   midplane up --format json --listen 127.0.0.1:0 for scripts: a free port, and what is served as one JSON object
+
+A start serves what was published last (by a deploy or a rollback, for example), unless the manifest or the files that
+it names say something that was not applied before. It prints which.
 
 Ctrl-C (or SIGTERM) stops: no new connections, requests finish for at most --drain-timeout, exit code 0.
 A second one ends at once.")]
@@ -38,10 +49,13 @@ pub(super) struct Up {
     /// Run the components' build commands first.
     #[arg(long)]
     build: bool,
+    /// Rebuild what a saved file belongs to, and swap only that while everything is served.
+    #[arg(long)]
+    watch: bool,
     /// Where to serve the app; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000", value_parser = address)]
     listen: SocketAddr,
-    /// Where to answer /ready and /metrics; `off` for nowhere.
+    /// Where to answer /ready, /metrics and the admin API; `off` for nowhere.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3001", value_parser = admin_address)]
     admin: AdminAddress,
     /// Where data, keys and compiled code are kept [default: .midplane beside the manifest].
@@ -65,6 +79,9 @@ pub(super) struct Up {
     /// How long requests may take to finish once the host is asked to stop, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     drain_timeout: Duration,
+    /// How long to serve on after being asked to stop, while /ready says no, in seconds: for balancers to notice.
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    shutdown_delay: Duration,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -83,7 +100,7 @@ enum AdminAddress {
 }
 
 impl Up {
-    pub(super) async fn run(self, quiet: bool, dropped: DroppedLines) -> Result<(), Failure> {
+    pub(super) async fn run(self, quiet: bool, dropped: DroppedLines, tail: Tail) -> Result<(), Failure> {
         let app = crate::manifest::load(&self.app.from)?;
         warn(&app);
         if self.build {
@@ -105,7 +122,9 @@ impl Up {
         }
         let tasks = Tasks::new();
         // From here on a signal stops in order, also while services are prepared.
-        tasks.drain_on_signal().context("cannot listen for signals")?;
+        tasks
+            .drain_on_signal(self.shutdown_delay)
+            .context("cannot listen for signals")?;
         let options = Options {
             listen: self.listen,
             admin: match self.admin {
@@ -118,19 +137,29 @@ impl Up {
             variables,
             environment,
             dropped_lines: Some(dropped),
+            tail,
         };
         let progress: Progress = Arc::new(move |step: Step| {
             if !quiet {
                 report(&step);
             }
         });
+        // Before anything is prepared, so that no change is missed.
+        let watch = match self.watch {
+            false => None,
+            true => Some(Watch::start(
+                app.clone(),
+                vec![state_dir(&options, &app)],
+                tasks.clone(),
+            )?),
+        };
         // Cancel-safe: a start that is given up leaves no half-written file.
         let host = tokio::select! {
             biased;
             started = Host::start(&app, options, tasks.clone(), &progress) => started?,
-            () = tasks.draining() => return Ok(()),
+            () = tasks.leaving() => return Ok(()),
         };
-        let served = Served::new(&app, &host);
+        let served = Served::new(&host);
         let text = match self.format {
             Format::Plain => served.plain(quiet),
             Format::Json => served.json()?,
@@ -140,6 +169,15 @@ impl Up {
         let _unread = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
         drop(stdout);
 
+        if let Some(watch) = watch {
+            let swap = InProcess {
+                control: host.control(),
+                manifest: app.file.clone(),
+            };
+            drop(tasks.background("watch", watch.run(swap)));
+        }
+        tasks.leaving().await;
+        host.leave();
         tasks.draining().await;
         tracing::info!(at_most = ?self.drain_timeout, "stopping: requests may finish");
         let outcome = host.stop(self.drain_timeout).await;
@@ -157,6 +195,79 @@ impl Up {
     }
 }
 
+/// Where the state directory is going to be.
+fn state_dir(options: &Options, app: &App) -> PathBuf {
+    let asked = options.state_dir.clone();
+    asked
+        .or_else(|| options.runtime_config.state_dir.clone())
+        .unwrap_or_else(|| app.dir.join(crate::host::STATE_DIR))
+}
+
+/// What a watch asks for, without the way over the admin API. Whoever saves a file is the operator: what a service may newly
+/// touch is told, and not refused.
+struct InProcess {
+    control: Arc<dyn Control>,
+    manifest: PathBuf,
+}
+
+/// Who asks for it, in the journal.
+const WATCH: &str = "up --watch";
+
+impl Swap for InProcess {
+    async fn deploy(&self, components: BTreeMap<ServiceName, PathBuf>) -> Result<String, Failure> {
+        let names: Vec<_> = components.keys().map(ToString::to_string).collect();
+        let services = components.into_iter().map(|(service, path)| {
+            let path = path.to_string_lossy().into_owned();
+            (service.to_string(), api::Source::Path(path))
+        });
+        let deploy = api::Deploy {
+            services: services.collect(),
+            canary: None,
+            allow_new_grants: true,
+            drain_timeout: None,
+        };
+        told(
+            self.control.deploy(deploy, WATCH.into()).await,
+            Asked::Publish,
+            &names,
+        )
+    }
+
+    async fn apply(&self) -> Result<String, Failure> {
+        let apply = api::Apply {
+            manifest: self.manifest.to_string_lossy().into_owned(),
+            dry_run: false,
+            allow_new_grants: true,
+            drain_timeout: None,
+        };
+        told(
+            self.control.apply(apply, WATCH.into()).await,
+            Asked::Manifest,
+            &[],
+        )
+    }
+}
+
+fn told(
+    outcome: Result<api::Outcome, Refusal>,
+    asked: Asked<'_>,
+    services: &[String],
+) -> Result<String, Failure> {
+    match outcome {
+        Ok(outcome) => {
+            for warning in &outcome.warnings {
+                tracing::warn!("{warning}");
+            }
+            Ok(change::told(&outcome, asked, services))
+        }
+        Err(refusal) => Err(Failure {
+            hint: refusal.hint.clone(),
+            error: refusal.into(),
+            exit: Exit::Failed,
+        }),
+    }
+}
+
 fn report(step: &Step) {
     match step {
         Step::Compiles { service, bytes } => {
@@ -170,158 +281,6 @@ fn report(step: &Step) {
                 tracing::info!(service = summary.service.as_str(), revision = %summary.revision, "loaded from the cache");
             }
         },
-    }
-}
-
-/// What is served, to be printed.
-#[derive(Serialize)]
-struct Served {
-    base_url: String,
-    admin_url: Option<String>,
-    app: String,
-    state_dir: PathBuf,
-    routes: Vec<Route>,
-    services: Vec<Service>,
-}
-
-#[derive(Serialize)]
-struct Route {
-    route: String,
-    url: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service: Option<String>,
-    wildcard: bool,
-}
-
-#[derive(Serialize)]
-struct Service {
-    service: String,
-    revision: String,
-    compiled: bool,
-    data: Vec<Data>,
-    links: Vec<Link>,
-}
-
-#[derive(Serialize)]
-struct Link {
-    interface: String,
-    service: String,
-}
-
-#[derive(Serialize)]
-struct Data {
-    kind: &'static str,
-    label: String,
-    path: PathBuf,
-}
-
-impl Served {
-    fn new(app: &App, host: &Host) -> Self {
-        let base_url = format!("http://{}", host.address());
-        let routes = app
-            .triggers
-            .iter()
-            .filter_map(|trigger| {
-                let TriggerRoute::Path(pattern) = &trigger.route else {
-                    return None;
-                };
-                Some(Route {
-                    route: pattern.raw().to_owned(),
-                    url: format!("{base_url}{}", pattern.component_route()),
-                    service: match &trigger.target {
-                        TriggerTarget::Service(service) => Some(service.to_string()),
-                        TriggerTarget::Static(_) => None,
-                    },
-                    wildcard: pattern.is_wildcard(),
-                })
-            })
-            .collect();
-        let services = host
-            .services()
-            .iter()
-            .map(|summary| Service {
-                service: summary.service.to_string(),
-                revision: summary.revision.to_string(),
-                compiled: summary.compiled.is_some(),
-                data: summary
-                    .data
-                    .iter()
-                    .map(|place| Data {
-                        kind: place.kind,
-                        label: place.label.to_string(),
-                        path: place.path.clone(),
-                    })
-                    .collect(),
-                links: summary
-                    .links
-                    .iter()
-                    .map(|link| Link {
-                        interface: link.import.to_string(),
-                        service: link.callee.to_string(),
-                    })
-                    .collect(),
-            })
-            .collect();
-        Self {
-            base_url,
-            admin_url: host.admin().map(|address| format!("http://{address}")),
-            app: app.name.to_string(),
-            state_dir: host.state_dir().path().to_owned(),
-            routes,
-            services,
-        }
-    }
-
-    fn plain(&self, quiet: bool) -> String {
-        let mut text = format!("Serving {}\n", self.base_url);
-        if quiet {
-            return text;
-        }
-        let mut line = |line: std::fmt::Arguments<'_>| {
-            let _infallible = text.write_fmt(line);
-            text.push('\n');
-        };
-        if !self.routes.is_empty() {
-            line(format_args!("Available Routes:"));
-        }
-        for route in &self.routes {
-            let wildcard = if route.wildcard { " (wildcard)" } else { "" };
-            let who = route.service.as_deref().unwrap_or("static response");
-            line(format_args!("  {who}: {}{wildcard}", route.url));
-        }
-        if self.services.iter().any(|service| !service.links.is_empty()) {
-            line(format_args!("Links:"));
-        }
-        for service in &self.services {
-            for link in &service.links {
-                let Service { service, .. } = service;
-                line(format_args!("  {service} → {}: {}", link.service, link.interface));
-            }
-        }
-        if self.services.iter().any(|service| !service.data.is_empty()) {
-            line(format_args!("Data:"));
-        }
-        for service in &self.services {
-            for data in &service.data {
-                line(format_args!(
-                    "  {}: {} `{}` in {}",
-                    service.service,
-                    data.kind,
-                    data.label,
-                    data.path.display()
-                ));
-            }
-        }
-        if let Some(admin) = &self.admin_url {
-            line(format_args!("Admin: {admin}/ready and {admin}/metrics"));
-        }
-        text
-    }
-
-    fn json(&self) -> anyhow::Result<String> {
-        let mut text = serde_json::to_string(self).context("cannot print what is served")?;
-        text.push('\n');
-        Ok(text)
     }
 }
 
@@ -355,6 +314,7 @@ fn variable(argument: &str) -> Result<(String, String), Failure> {
         _ => Err(Failure {
             error: anyhow::anyhow!("an argument of `--env` gives no variable a value"),
             hint: Some("write `--env NAME=VALUE`".to_owned()),
+            exit: Exit::Failed,
         }),
     }
 }

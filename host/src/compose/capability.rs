@@ -7,9 +7,9 @@ use std::ops::RangeInclusive;
 
 use crate::model::{Inheritable, InterfaceName};
 
-/// What a component must have inherited to use an interface.
+/// What a component must have, of the configuration in the manifest, to get anything from an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Needs {
+pub enum Needs {
     /// It gives no access to anything by itself.
     Nothing,
     /// This.
@@ -19,7 +19,7 @@ pub(super) enum Needs {
 }
 
 /// What `interface` needs; nothing is said of interfaces that no host provides (contracts of services).
-pub(super) fn of(interface: &InterfaceName) -> Option<Needs> {
+pub fn of(interface: &InterfaceName) -> Option<Needs> {
     use Inheritable::{
         AiModels, AllowedOutboundHosts, Environment, Files, KeyValueStores, SqliteDatabases, Variables,
     };

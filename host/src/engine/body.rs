@@ -198,6 +198,7 @@ impl GuestResponse {
     /// once more, which then costs no task.
     fn let_go(&mut self) {
         self.ended = true;
+        self.context.progress.waits_for_reader(false);
         if let Driver::Inline(work) = &mut self.driver
             && work
                 .as_mut()
@@ -222,6 +223,7 @@ impl HttpBody for GuestResponse {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         if let Some(first) = this.first.take() {
+            this.context.progress.waits_for_reader(true);
             return Poll::Ready(Some(Ok(first)));
         }
         if this.ended {
@@ -231,6 +233,8 @@ impl HttpBody for GuestResponse {
         if polled.is_pending() {
             this.spawn();
         }
+        let has_more = matches!(polled, Poll::Ready(Some(Ok(_))));
+        this.context.progress.waits_for_reader(has_more);
         polled
     }
 

@@ -5,6 +5,7 @@
 //! afterwards, its sum last; one whose sum is missing or wrong is compiled anew. Loading native code is as good as running
 //! it, so the directory is ours alone (mode 0700) and nothing else is ever loaded.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
@@ -31,6 +32,17 @@ pub(super) struct Cache {
     dir: PathBuf,
     /// One artifact is written at a time, so that a file and its sum belong together.
     storing: Mutex<()>,
+    /// The artifacts that were found whole.
+    verified: Mutex<BTreeSet<Digest>>,
+}
+
+/// Who uses the directory of the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheUse {
+    /// This host alone: it has locked the directory's owner, the state directory.
+    Alone,
+    /// Perhaps other hosts too, which may be writing temporary files.
+    Shared,
 }
 
 /// The cache's directory is not usable.
@@ -115,19 +127,22 @@ impl Cache {
         Ok(Self {
             dir,
             storing: Mutex::new(()),
+            verified: Mutex::default(),
         })
     }
 
     /// The component compiled from the bytes with this digest, if a whole artifact is there.
     pub(super) fn load(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
         let artifact = self.artifact(digest);
-        let sum = fs::read_to_string(artifact.with_extension("sum")).ok()?;
-        let bytes = fs::read(&artifact).ok()?;
-        if sum.trim() != Digest::of(&bytes).to_string() {
-            tracing::warn!(file = %artifact.display(), "a cached artifact is damaged and is compiled anew");
-            return None;
+        // An artifact is never changed: once in the life of a host is often enough.
+        if !self.verified.lock().contains(digest) {
+            let sum = fs::read_to_string(artifact.with_extension("sum")).ok()?;
+            let bytes = fs::read(&artifact).ok()?;
+            if sum.trim() != Digest::of(&bytes).to_string() {
+                tracing::warn!(file = %artifact.display(), "a cached artifact is damaged and is compiled anew");
+                return None;
+            }
         }
-        drop(bytes);
         #[expect(
             unsafe_code,
             reason = "the file is one that `store` wrote whole, in a directory that only we can write, for this very engine"
@@ -135,8 +150,12 @@ impl Cache {
         // SAFETY: see the reason above; Wasmtime checks the engine's settings itself.
         let loaded = unsafe { Component::deserialize_file(engine, &artifact) };
         match loaded {
-            Ok(component) => Some(component),
+            Ok(component) => {
+                self.verified.lock().insert(*digest);
+                Some(component)
+            }
             Err(error) => {
+                self.verified.lock().remove(digest);
                 tracing::warn!(file = %artifact.display(), error = %error, "a cached artifact does not load and is compiled anew");
                 None
             }
@@ -160,6 +179,36 @@ impl Cache {
         File::open(&self.dir)
             .and_then(|dir| dir.sync_all())
             .map_err(failed)
+    }
+
+    /// Removes what was compiled from other bytes than those of `keep`, sums and leftovers too. Returns how many artifacts went.
+    /// Files that are named otherwise than ours are left alone.
+    pub(super) fn sweep(&self, keep: &BTreeSet<Digest>, cache: CacheUse) -> io::Result<usize> {
+        self.verified.lock().retain(|digest| keep.contains(digest));
+        let keep: BTreeSet<String> = keep.iter().map(Digest::to_string).collect();
+        // Nobody of this process writes meanwhile.
+        let _storing = self.storing.lock();
+        let mut swept = 0;
+        let mut first_error = None;
+        for entry in fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            let Some(file) = CacheFile::of(&path) else {
+                continue;
+            };
+            let goes = match &file {
+                CacheFile::Artifact(digest) | CacheFile::Sum(digest) => !keep.contains(*digest),
+                CacheFile::Temporary => cache == CacheUse::Alone || is_leftover(&path),
+            };
+            if !goes {
+                continue;
+            }
+            match fs::remove_file(&path) {
+                Ok(()) => swept += usize::from(matches!(file, CacheFile::Artifact(_))),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        first_error.map_or(Ok(swept), Err)
     }
 
     fn artifact(&self, digest: &Digest) -> PathBuf {
@@ -195,17 +244,44 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
+/// A file of the cache, by its name.
+enum CacheFile<'a> {
+    /// Compiled from the bytes of that digest.
+    Artifact(&'a str),
+    /// The sum of that artifact.
+    Sum(&'a str),
+    /// Being written, or left behind.
+    Temporary,
+}
+
+impl<'a> CacheFile<'a> {
+    /// `None` for one that is none of ours.
+    fn of(path: &'a Path) -> Option<Self> {
+        let (digest, kind) = path.file_name()?.to_str()?.split_once('.')?;
+        let is_digest = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match kind {
+            _ if !is_digest => None,
+            "cwasm" => Some(Self::Artifact(digest)),
+            "sum" => Some(Self::Sum(digest)),
+            kind if kind.ends_with(".tmp") => Some(Self::Temporary),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a temporary file is of an age at which it belongs to nobody.
+fn is_leftover(path: &Path) -> bool {
+    let written = fs::metadata(path).and_then(|meta| meta.modified());
+    let age = written.ok().and_then(|time| time.elapsed().ok());
+    age.is_some_and(|age| age > LEFTOVER)
+}
+
 /// Removes temporary files that a killed host left; another host may be writing one of the last hour.
 fn remove_leftovers(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.flatten() {
         let path = entry.path();
-        let old = entry
-            .metadata()
-            .and_then(|meta| meta.modified())
-            .ok()
-            .and_then(|time| time.elapsed().ok());
-        if path.extension().is_some_and(|kind| kind == "tmp") && old.is_some_and(|age| age > LEFTOVER) {
+        if path.extension().is_some_and(|kind| kind == "tmp") && is_leftover(&path) {
             // If it cannot be removed it is only in the way of space; it is never loaded.
             let _left = fs::remove_file(&path);
         }
@@ -257,5 +333,50 @@ mod tests {
             1,
             "no temporary file is left"
         );
+    }
+
+    #[test]
+    fn a_sweep_leaves_what_is_kept_and_what_is_not_ours() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let engine = Engine::default();
+        let cache = Cache::open(dir.path(), "test", &engine).expect("a cache");
+        let [kept, other] = [&b"kept"[..], b"other"].map(Digest::of);
+        for digest in [&kept, &other] {
+            cache.store(digest, b"artifact").expect("stored");
+        }
+        let stray = Digest::of(b"stray");
+        let left = [
+            format!("{stray}.sum"),
+            format!("{kept}.cwasm.1-2-3.tmp"),
+            "README".into(),
+            "notes.cwasm".into(),
+        ];
+        for name in &left {
+            fs::write(cache.dir.join(name), "").expect("written");
+        }
+        // Open, as code is that runs.
+        let used = File::open(cache.artifact(&other)).expect("open");
+        let names = || -> BTreeSet<String> {
+            let entries = fs::read_dir(&cache.dir).expect("readable");
+            let name = |entry: io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
+            entries
+                .map(|entry| name(entry).to_string_lossy().into_owned())
+                .collect()
+        };
+        let keep = BTreeSet::from([kept]);
+        assert_eq!(cache.sweep(&keep, CacheUse::Shared).expect("swept"), 1);
+        let mut expected = BTreeSet::from([
+            format!("{kept}.cwasm"),
+            format!("{kept}.sum"),
+            format!("{kept}.cwasm.1-2-3.tmp"),
+            "README".to_owned(),
+            "notes.cwasm".to_owned(),
+        ]);
+        assert_eq!(names(), expected);
+        assert_eq!(io::read_to_string(&used).expect("still there"), "artifact");
+        assert_eq!(cache.sweep(&keep, CacheUse::Alone).expect("swept"), 0);
+        expected.remove(&format!("{kept}.cwasm.1-2-3.tmp"));
+        assert_eq!(names(), expected);
+        assert_eq!(cache.sweep(&BTreeSet::new(), CacheUse::Alone).expect("swept"), 1);
     }
 }

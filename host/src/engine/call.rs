@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use futures::channel::oneshot;
 use parking_lot::Mutex;
+use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use wasmtime::component::{Accessor, ComponentNamedList, Func, Lift, Lower, TypedFunc, Val};
 
@@ -21,10 +22,12 @@ use super::export::Wanted;
 use super::failure::{LastWords, Report};
 use super::foreign::Hold;
 use super::guest::Guest;
+use super::interrupt::Raised;
 use super::program::{Instance, Program, Use};
 use super::run::charged;
 use super::{Failure, MAX_DEPTH, NoPlace};
 use crate::model::ServiceName;
+use crate::telemetry::metrics::CallOutcome;
 
 /// A call that was let in.
 pub struct Passage {
@@ -78,6 +81,9 @@ pub enum CallError {
     /// What answers in place of a service said no.
     #[error("{0}")]
     Refused(String),
+    /// Its revision was replaced, and the time for calls to finish is over.
+    #[error("its revision was replaced, and the time for calls to finish is over")]
+    Interrupted,
     /// Nobody waits for the answer any more.
     #[error("nobody waits for its answer any more")]
     Abandoned,
@@ -94,12 +100,32 @@ impl CallError {
             Failure::TimedOut(limit) => Self::TimedOut(*limit),
             Failure::NoInstance => Self::NoInstance,
             Failure::NotInstantiated => Self::NotInstantiated,
+            Failure::Interrupted => Self::Interrupted,
             Failure::NoResponse
             | Failure::NoHandler
             | Failure::BodyTooLarge { .. }
             | Failure::BodyBroken
             | Failure::BodyTooSlow { .. }
             | Failure::Host => Self::Host,
+        }
+    }
+
+    /// Whether the callee is to blame. Arguments that are too large are not told from results.
+    fn is_of_callee(&self) -> bool {
+        match self {
+            Self::Trapped | Self::TimedOut(_) | Self::TooLarge | Self::NotInstantiated | Self::NoFunction => {
+                true
+            }
+            Self::Overloaded(_)
+            | Self::Congested
+            | Self::NoInstance
+            | Self::Missing(_)
+            | Self::TooDeep
+            | Self::NoRequest
+            | Self::Refused(_)
+            | Self::Interrupted
+            | Self::Abandoned
+            | Self::Host => false,
         }
     }
 }
@@ -248,9 +274,14 @@ pub(super) async fn inline<C: Call>(
         });
         let worked = pin!(charged(worked, &callee.metrics));
         // Whoever abandons an inline call drops it.
-        within(&context, worked, |_| Waiting::Yes).await
+        within(&callee, &context, worked, |_| Waiting::Yes).await
     };
     let result = conclude(&callee, &context, slot, ended);
+    match &result {
+        Ok(_) => callee.metrics.called(CallOutcome::Answered),
+        Err(error) if error.is_of_callee() => callee.metrics.called(CallOutcome::Failed),
+        Err(_) => {}
+    }
     hold.ended(result.as_ref().err());
     result
 }
@@ -283,6 +314,7 @@ pub(super) async fn concurrent<C: Call + 'static>(
                     let waiting = answer.lock().take();
                     if let Some(answer) = waiting {
                         hold.lock().ended(None);
+                        callee.metrics.called(CallOutcome::Answered);
                         // Nobody waits any more when the caller is gone.
                         let _gone = answer.send(Ok(output));
                     }
@@ -301,16 +333,24 @@ pub(super) async fn concurrent<C: Call + 'static>(
             },
             None => Waiting::Answered,
         };
-        within(&context, worked, waiting).await
+        within(&callee, &context, worked, waiting).await
     };
-    let result = conclude(&callee, &context, slot, ended);
-    // What nobody waits for is dropped without an end: it counts as cancelled.
-    if let (Err(error), Some(answer)) = (result, answer.into_inner())
-        && error != CallError::Abandoned
-    {
-        hold.into_inner().ended(Some(&error));
-        // Nobody waits any more when the caller is gone.
-        let _gone = answer.send(Err(error));
+    let Err(error) = conclude(&callee, &context, slot, ended) else {
+        return;
+    };
+    match answer.into_inner() {
+        None if error.is_of_callee() => callee.metrics.failed_afterwards(),
+        None => {}
+        // What nobody waits for is dropped without an end: it counts as cancelled.
+        Some(_) if error == CallError::Abandoned => {}
+        Some(answer) => {
+            if error.is_of_callee() {
+                callee.metrics.called(CallOutcome::Failed);
+            }
+            hold.into_inner().ended(Some(&error));
+            // Nobody waits any more when the caller is gone.
+            let _gone = answer.send(Err(error));
+        }
     }
 }
 
@@ -351,13 +391,43 @@ async fn take<'a, C: Call>(
     Ok((instance, function))
 }
 
-/// Waits for `work` until the call's deadline. The clock is looked at only once the work waits for something.
+pin_project! {
+    /// What ends a call that does not end by itself.
+    struct Alarm<'a> {
+        #[pin]
+        raised: Raised<'a>,
+        #[pin]
+        time: Sleep,
+    }
+}
+
+/// What ended a call.
+enum Ended {
+    Interrupted,
+    TooLate,
+}
+
+impl Future for Alarm<'_> {
+    type Output = Ended;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
+        let this = self.project();
+        match this.raised.poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Ended::Interrupted),
+            Poll::Pending => this.time.poll(cx).map(|()| Ended::TooLate),
+        }
+    }
+}
+
+/// Waits for `work` until the call's deadline, or until the callee is interrupted. Neither is looked at before the work waits
+/// for something.
 async fn within<T>(
+    callee: &Program,
     context: &RequestContext,
     mut work: Pin<&mut impl Future<Output = Result<T, Stopped>>>,
     mut waiting: impl FnMut(&mut Context<'_>) -> Waiting,
 ) -> Result<T, Stopped> {
-    let mut alarm: Option<Pin<Box<Sleep>>> = None;
+    let mut alarm: Option<Pin<Box<Alarm<'_>>>> = None;
     poll_fn(|cx| {
         // Cancel-safe: the work is dropped with everything that it holds.
         if let Poll::Ready(ended) = work.as_mut().poll(cx) {
@@ -368,8 +438,16 @@ async fn within<T>(
             return Poll::Ready(Err(Stopped::Abandoned));
         }
         let ends_at = context.deadline.unwrap_or_else(|| context.ends_at());
-        let alarm = alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(ends_at)));
-        alarm.as_mut().poll(cx).map(|()| {
+        let alarm = alarm.get_or_insert_with(|| {
+            Box::pin(Alarm {
+                raised: callee.interrupt.raised(),
+                time: tokio::time::sleep_until(ends_at),
+            })
+        });
+        alarm.as_mut().poll(cx).map(|ended| {
+            if let Ended::Interrupted = ended {
+                return Err(Stopped::Failed(Report::interrupted()));
+            }
             let limit = whole_millis(ends_at.saturating_duration_since(context.progress.started()));
             Err(Stopped::Failed(match waiting {
                 Waiting::Answered => Report::overran(limit),

@@ -66,6 +66,16 @@ impl Compiled {
         &self.component
     }
 
+    /// The names of what it imports: interfaces with their versions, such as `wasi:sockets/tcp@0.2.6`, and whatever else stands
+    /// at its top level.
+    pub fn imports(&self) -> Vec<String> {
+        let imports = self.component.component_type();
+        let names = imports
+            .imports(self.component.engine())
+            .map(|(name, _)| name.to_owned());
+        names.collect()
+    }
+
     /// Whether it exports an HTTP handler.
     pub fn has_handler(&self) -> bool {
         !handlers(&self.component).is_empty()
@@ -168,10 +178,20 @@ impl Code {
 }
 
 impl Engines {
-    /// Takes a component from the cache, or compiles it, after having called `compiles`. Blocks for as long as that takes.
+    /// Takes a component from the cache, or compiles it, after having called `compiles`. Blocks for as long as that takes:
+    /// compiling is done by threads of the lowest priority, which all callers share.
     pub fn load(&self, bytes: &[u8], compiles: &dyn Fn()) -> Result<Compiled, CompileError> {
+        self.load_known(Digest::of(bytes), bytes, compiles)
+    }
+
+    /// As [`Self::load`], for bytes whose digest is known.
+    pub fn load_known(
+        &self,
+        digest: Digest,
+        bytes: &[u8],
+        compiles: &dyn Fn(),
+    ) -> Result<Compiled, CompileError> {
         check_kind(bytes)?;
-        let digest = Digest::of(bytes);
         for half in [&self.plain, &self.concurrent] {
             if let Some(component) = half.cache.load(&half.engine, &digest) {
                 return Ok(Compiled {
@@ -184,18 +204,7 @@ impl Engines {
         }
         compiles();
         let started = Instant::now();
-        // Validation comes first in compiling, so what the plain engine cannot run it refuses quickly.
-        let (half, artifact) = match self.plain.engine.precompile_component(bytes) {
-            Ok(artifact) => (&self.plain, artifact),
-            Err(_) => {
-                let artifact = self
-                    .concurrent
-                    .engine
-                    .precompile_component(bytes)
-                    .map_err(CompileError::Invalid)?;
-                (&self.concurrent, artifact)
-            }
-        };
+        let (half, artifact) = self.precompile(bytes, || {})?;
         let took = started.elapsed();
         half.cache.store(&digest, &artifact)?;
         drop(artifact);
@@ -210,6 +219,25 @@ impl Engines {
             component,
             concurrent: self.is_concurrent(half),
             origin: Origin::Compiled(took),
+        })
+    }
+
+    /// Compiles on the compiler's threads; there, `begun` is called first.
+    fn precompile(
+        &self,
+        bytes: &[u8],
+        begun: impl FnOnce() + Send,
+    ) -> Result<(&Half, Vec<u8>), CompileError> {
+        self.compiler.run(|| {
+            begun();
+            // Validation comes first in compiling, so what the plain engine cannot run it refuses quickly.
+            if let Ok(artifact) = self.plain.engine.precompile_component(bytes) {
+                return Ok((&self.plain, artifact));
+            }
+            let artifact = self.concurrent.engine.precompile_component(bytes);
+            artifact
+                .map(|artifact| (&self.concurrent, artifact))
+                .map_err(CompileError::Invalid)
         })
     }
 
@@ -248,6 +276,10 @@ impl Half {
         let pre = linker
             .instantiate_pre(component)
             .map_err(|source| unknown_import(linker, component, source))?;
+        // Now, and not by the first request.
+        if let Err(error) = component.initialize_copy_on_write_image() {
+            tracing::debug!(error = %error, "the memory image of a component is made by its first instance");
+        }
         Ok(Code {
             digest: compiled.digest,
             entry: entry(component, &pre)?,
@@ -365,5 +397,46 @@ mod tests {
             Err(CompileError::CoreModule)
         ));
         assert!(check_kind(b"\0asm\x0d\0\x01\0").is_ok());
+    }
+
+    fn engines(cache: &std::path::Path) -> Arc<Engines> {
+        let settings = crate::engine::Settings {
+            max_instances: 4,
+            ..Default::default()
+        };
+        Engines::new(settings, cache).expect("engines")
+    }
+
+    #[test]
+    fn components_are_compiled_at_the_lowest_priority() {
+        let cache = tempfile::tempdir().expect("a temporary directory");
+        let engines = engines(&cache.path().join("cache"));
+        let bytes = wat::parse_str("(component)").expect("a component");
+        let mut nice = None;
+        let compiled = engines.precompile(&bytes, || {
+            nice = rustix::process::getpriority_process(None).ok();
+        });
+        assert!(compiled.is_ok());
+        assert_eq!(nice, Some(19));
+    }
+
+    #[test]
+    fn imports_are_named_as_the_component_names_them() {
+        let cache = tempfile::tempdir().expect("a temporary directory");
+        let engines = engines(&cache.path().join("cache"));
+        let text = r#"(component
+            (import "wasi:sockets/network@0.2.6" (instance (export "network" (type (sub resource)))))
+            (import "shop:catalog/products@1.0.0" (instance (export "count" (func (result u32)))))
+            (import "bare" (func)))"#;
+        let bytes = wat::parse_str(text).expect("a component");
+        let compiled = engines.load(&bytes, &|| {}).expect("it compiles");
+        assert_eq!(
+            compiled.imports(),
+            [
+                "wasi:sockets/network@0.2.6",
+                "shop:catalog/products@1.0.0",
+                "bare"
+            ]
+        );
     }
 }

@@ -16,6 +16,7 @@ use super::place::NoPlace;
 use super::{Body, Failure, Program};
 use crate::model::ServiceName;
 use crate::telemetry::RequestId;
+use crate::telemetry::metrics::Verdict;
 use crate::telemetry::trace::{TraceContext, TraceState};
 
 /// The deepest chain of services that one request may make.
@@ -227,6 +228,23 @@ pub enum BodyFault {
     TooSlow = 3,
 }
 
+/// Whose fault it is that a request did not come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Fault {
+    /// The guest's: it trapped, took too long, or gave no response.
+    Guest = 1,
+    /// The host's or the client's.
+    Elsewhere = 2,
+    /// Nobody's: the revision was replaced, and the time for requests to finish was over.
+    Interrupted = 3,
+}
+
+/// The request was accounted for, see [`Progress::settle`].
+const SETTLED: u8 = 1 << 2;
+/// It counts as one that the guest failed at.
+const BLAMED: u8 = 1 << 3;
+
 /// Until when a request may go on: its time counts from when a byte of a body last moved, the request's before the head
 /// (for at most [`MAX_UPLOAD`]), any afterwards.
 pub struct Progress {
@@ -236,8 +254,10 @@ pub struct Progress {
     moved: AtomicU64,
     request_bytes: AtomicU64,
     waiting_for_client: AtomicBool,
+    waiting_for_reader: AtomicBool,
     body_fault: AtomicU8,
-    failed: AtomicBool,
+    /// The [`Fault`], [`SETTLED`] and [`BLAMED`]: all that has to be known of a request to count it once.
+    end: AtomicU8,
 }
 
 impl Progress {
@@ -252,8 +272,9 @@ impl Progress {
             moved: AtomicU64::new(0),
             request_bytes: AtomicU64::new(0),
             waiting_for_client: AtomicBool::new(false),
+            waiting_for_reader: AtomicBool::new(false),
             body_fault: AtomicU8::new(0),
-            failed: AtomicBool::new(false),
+            end: AtomicU8::new(0),
         }
     }
 
@@ -299,6 +320,16 @@ impl Progress {
         self.waiting_for_client.load(Ordering::Relaxed)
     }
 
+    /// Notes whether the response waits for who reads it, who has a part of it and has not asked for more.
+    pub fn waits_for_reader(&self, waits: bool) {
+        self.waiting_for_reader.store(waits, Ordering::Relaxed);
+    }
+
+    /// Whether the response waits for who reads it.
+    pub fn is_waiting_for_reader(&self) -> bool {
+        self.waiting_for_reader.load(Ordering::Relaxed)
+    }
+
     /// Notes what is wrong with the body that the client sends.
     pub fn body_failed(&self, fault: BodyFault) {
         self.body_fault.store(fault as u8, Ordering::Release);
@@ -314,14 +345,35 @@ impl Progress {
         }
     }
 
-    /// Notes that the guest failed, before its Wasm store goes and with it the ends of its streams.
-    pub fn failed(&self) {
-        self.failed.store(true, Ordering::Release);
+    /// Notes that the guest came to no good end, before its Wasm store goes and with it the ends of its streams. True if that
+    /// is its fault, and comes too late for the request, which was [settled](Self::settle) as one that went well.
+    pub fn failed(&self, fault: Fault) -> bool {
+        let before = self.end.fetch_or(fault as u8, Ordering::AcqRel);
+        fault == Fault::Guest && before & (SETTLED | BLAMED) == SETTLED
     }
 
-    /// Whether the guest failed.
+    /// Whether the guest came to no good end.
     pub fn is_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+        self.fault().is_some()
+    }
+
+    /// Whose fault it is that the guest came to no good end, if it did.
+    pub fn fault(&self) -> Option<Fault> {
+        fault(self.end.load(Ordering::Acquire))
+    }
+
+    /// Takes the request as over, answered with that status, whole or in part, and says what it counts as. A fault of the
+    /// client's that was answered before the guest could counts for nothing.
+    pub fn settle(&self, status: http::StatusCode) -> Verdict {
+        let blamed = if status.is_server_error() { BLAMED } else { 0 };
+        let before = self.end.fetch_or(SETTLED | blamed, Ordering::AcqRel);
+        match fault(before) {
+            Some(Fault::Guest) => Verdict::Failed,
+            Some(Fault::Elsewhere | Fault::Interrupted) => Verdict::Excused,
+            None if self.body_fault().is_some() && !self.is_head_sent() => Verdict::Excused,
+            None if blamed != 0 => Verdict::Failed,
+            None => Verdict::Served,
+        }
     }
 
     /// When the request is over if nothing moves until then.
@@ -341,9 +393,53 @@ impl Progress {
     }
 }
 
+fn fault(end: u8) -> Option<Fault> {
+    match end & !(SETTLED | BLAMED) {
+        0 => None,
+        1 => Some(Fault::Guest),
+        2 => Some(Fault::Elsewhere),
+        _ => Some(Fault::Interrupted),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
+
+    #[test]
+    fn a_request_counts_once_whichever_comes_first_its_end_or_its_failure() {
+        let ok = StatusCode::OK;
+        let began = Progress::new;
+        assert_eq!(began().settle(ok), Verdict::Served);
+        assert_eq!(began().settle(StatusCode::NOT_FOUND), Verdict::Served);
+        assert_eq!(began().settle(StatusCode::BAD_GATEWAY), Verdict::Failed);
+        for (fault, verdict) in [
+            (Fault::Guest, Verdict::Failed),
+            (Fault::Elsewhere, Verdict::Excused),
+            (Fault::Interrupted, Verdict::Excused),
+        ] {
+            let progress = began();
+            assert!(!progress.failed(fault), "it is not over yet");
+            assert_eq!(progress.fault(), Some(fault));
+            assert_eq!(progress.settle(StatusCode::SERVICE_UNAVAILABLE), verdict);
+        }
+        for (status, fault, late) in [
+            (ok, Fault::Guest, true),
+            (ok, Fault::Elsewhere, false),
+            (ok, Fault::Interrupted, false),
+            // It was counted as a failure by its status.
+            (StatusCode::BAD_GATEWAY, Fault::Guest, false),
+        ] {
+            let progress = began();
+            progress.settle(status);
+            assert_eq!(progress.failed(fault), late, "{status} {fault:?}");
+        }
+        let clients = began();
+        clients.body_failed(BodyFault::TooLarge);
+        assert_eq!(clients.settle(StatusCode::PAYLOAD_TOO_LARGE), Verdict::Excused);
+    }
 
     const TIMEOUT: Duration = Duration::from_secs(30);
 

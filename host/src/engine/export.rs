@@ -58,6 +58,13 @@ impl Exports {
         self.0.get(position)
     }
 
+    /// Whether there are functions that other services may import.
+    pub(super) fn has_contracts(&self) -> bool {
+        self.0
+            .iter()
+            .any(|export| !export.interface.package().starts_with("wasi:"))
+    }
+
     /// Of several versions that serve, the newest.
     fn position(&self, interface: &InterfaceName, function: &str) -> Option<usize> {
         self.0

@@ -8,9 +8,10 @@ use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode as ErrorCode2;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode as ErrorCode3;
 
-use super::context::{BodyFault, RequestContext};
+use super::context::{BodyFault, Fault, RequestContext};
 use super::guest::Guest;
 use super::program::Program;
+use super::warm::WarmError;
 use crate::model::Limits;
 use crate::telemetry::metrics::ErrorReason;
 use crate::telemetry::{self, FailureKind, GuestFailure, Origin};
@@ -57,12 +58,33 @@ pub enum Failure {
     /// The component has no HTTP handler.
     #[error("the component exports no HTTP handler")]
     NoHandler,
+    /// Its revision was replaced, and the time for requests to finish is over.
+    #[error("its revision was replaced, and the time for requests to finish is over")]
+    Interrupted,
     /// The host itself failed while it worked for this request.
     #[error("the host failed")]
     Host,
 }
 
 impl Failure {
+    /// Whose fault it is, as far as the guest is concerned.
+    pub(super) fn fault(&self) -> Fault {
+        match self {
+            Self::Trapped
+            | Self::TooMuchCopied
+            | Self::NoResponse
+            | Self::TimedOut(_)
+            | Self::NotInstantiated
+            | Self::NoHandler => Fault::Guest,
+            Self::Interrupted => Fault::Interrupted,
+            Self::BodyTooLarge { .. }
+            | Self::BodyBroken
+            | Self::BodyTooSlow { .. }
+            | Self::NoInstance
+            | Self::Host => Fault::Elsewhere,
+        }
+    }
+
     /// What a fault of the request's body means.
     pub(super) fn of_body(fault: BodyFault, limits: &Limits) -> Self {
         match fault {
@@ -102,6 +124,8 @@ pub(super) struct Report {
     failure: Failure,
     message: String,
     backtrace: String,
+    /// Of an instance that never came up.
+    last_words: Option<LastWords>,
 }
 
 impl Report {
@@ -111,6 +135,7 @@ impl Report {
             failure,
             message: message.into(),
             backtrace: String::new(),
+            last_words: None,
         }
     }
 
@@ -129,6 +154,12 @@ impl Report {
             "has answered, and was still at work {limit:?} after it was called; the instance was dropped"
         );
         Self::new(FailureKind::Timeout, Failure::TimedOut(limit), message)
+    }
+
+    pub(super) fn interrupted() -> Self {
+        let message =
+            "its revision was replaced and the time for requests to finish is over; the instance was dropped";
+        Self::new(FailureKind::Interrupted, Failure::Interrupted, message)
     }
 
     pub(super) fn no_response(message: impl Into<String>) -> Self {
@@ -164,6 +195,7 @@ impl Report {
             failure,
             message,
             backtrace: backtrace(error),
+            last_words: None,
         }
     }
 
@@ -184,7 +216,39 @@ impl Report {
             failure: Failure::NotInstantiated,
             message: format!("the component could not be instantiated: {error:#}"),
             backtrace: backtrace(error),
+            last_words: None,
         }
+    }
+
+    /// With what an instance left behind that never came up.
+    pub(super) fn with_last_words(self, last_words: LastWords) -> Self {
+        Self {
+            last_words: Some(last_words),
+            ..self
+        }
+    }
+
+    /// What it means for a program that is being warmed.
+    pub(super) fn into_warm_error(mut self) -> WarmError {
+        let is_no_instance = self.is_no_instance();
+        let (_, reason) = self.outcome(LastWords::default());
+        match is_no_instance {
+            true => WarmError::NoInstance { reason },
+            false => WarmError::NotInstantiated {
+                reason,
+                backtrace: self.backtrace,
+            },
+        }
+    }
+
+    /// Whose fault it is.
+    pub(super) fn fault(&self) -> Fault {
+        self.failure.fault()
+    }
+
+    /// Whether it took too long.
+    pub(super) fn is_timeout(&self) -> bool {
+        matches!(self.failure, Failure::TimedOut(_))
     }
 
     /// Whether all that is missing is a free pool slot.
@@ -192,29 +256,36 @@ impl Report {
         matches!(self.failure, Failure::NoInstance)
     }
 
-    /// Logs it, once, and counts it.
-    pub(super) fn log(self, program: &Program, context: &RequestContext, last_words: LastWords) -> Failure {
-        let Self {
-            kind,
-            failure,
-            message,
-            backtrace,
-        } = self;
-        let message = last_words.panic.clone().unwrap_or(message);
-        let (kind, message) = match (kind, last_words) {
-            (
-                FailureKind::Trap,
-                LastWords {
-                    memory_denied: Some(limit),
-                    ..
-                },
-            ) => (
+    /// What ended the guest, and the line that says so.
+    fn outcome(&mut self, last_words: LastWords) -> (FailureKind, String) {
+        let LastWords { panic, memory_denied } = self.last_words.take().unwrap_or(last_words);
+        let message = std::mem::take(&mut self.message);
+        if self.kind == FailureKind::Interrupted {
+            return (self.kind, message);
+        }
+        let panicked = panic.is_some();
+        let message = panic.unwrap_or(message);
+        match (self.kind, memory_denied) {
+            (FailureKind::Trap, Some(limit)) => (
                 FailureKind::Memory,
                 format!("{message} (the instance asked for more than its {limit} bytes of memory)"),
             ),
-            (FailureKind::Trap, LastWords { panic: Some(_), .. }) => (FailureKind::Panic, message),
+            (FailureKind::Trap, None) if panicked => (FailureKind::Panic, message),
             (kind, _) => (kind, message),
-        };
+        }
+    }
+
+    /// Logs it, once, and counts it.
+    pub(super) fn log(
+        mut self,
+        program: &Program,
+        context: &RequestContext,
+        last_words: LastWords,
+    ) -> Failure {
+        let (kind, message) = self.outcome(last_words);
+        let Self {
+            failure, backtrace, ..
+        } = self;
         program.metrics.error(match &failure {
             Failure::Trapped | Failure::TooMuchCopied | Failure::NotInstantiated => ErrorReason::Trap,
             Failure::NoResponse | Failure::NoHandler => ErrorReason::NoResponse,
@@ -222,8 +293,12 @@ impl Report {
             Failure::BodyTooLarge { .. } => ErrorReason::BodyTooLarge,
             Failure::BodyBroken | Failure::BodyTooSlow { .. } => ErrorReason::BadRequest,
             Failure::NoInstance => ErrorReason::Overload,
+            Failure::Interrupted => ErrorReason::Interrupted,
             Failure::Host => ErrorReason::Internal,
         });
+        if matches!(failure, Failure::Interrupted) {
+            program.interrupt.count();
+        }
         if matches!(
             kind,
             FailureKind::Trap | FailureKind::Panic | FailureKind::Memory | FailureKind::Exit

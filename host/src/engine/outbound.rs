@@ -157,7 +157,9 @@ fn chain_error(error: &ChainError) -> BodyError {
     match error {
         ChainError::UnknownService(_) | ChainError::NoRoute => BodyError::DestinationNotFound,
         ChainError::TooDeep => BodyError::LoopDetected,
-        ChainError::NoHandler(_) => BodyError::DestinationUnavailable,
+        ChainError::NoHandler(_) | ChainError::Failed(super::Failure::Interrupted) => {
+            BodyError::DestinationUnavailable
+        }
         ChainError::Failed(super::Failure::TimedOut(_)) => BodyError::HttpResponseTimeout,
         ChainError::Failed(super::Failure::NoInstance) => BodyError::ConnectionLimitReached,
         ChainError::Failed(super::Failure::BodyTooLarge { limit }) => {

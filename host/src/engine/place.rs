@@ -80,6 +80,12 @@ impl Places {
         }
     }
 
+    /// How many are free.
+    #[must_use]
+    pub fn free(&self) -> u64 {
+        self.free.available_permits() as u64
+    }
+
     /// Gives a place back.
     pub fn give_back(&self) {
         self.free.add_permits(1);

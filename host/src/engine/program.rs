@@ -13,9 +13,10 @@ use wasmtime_wasi_http::{p2, p3};
 
 use super::compile::Entry;
 use super::export::{Functions, Wanted};
-use super::failure::Report;
+use super::failure::{LastWords, Report};
 use super::guest::Guest;
 use super::idle::Idle;
+use super::interrupt::Interrupt;
 use super::{Code, Engines};
 use crate::capability::Grants;
 use crate::model::{Limits, RevisionId, ServiceName};
@@ -135,6 +136,7 @@ pub struct Program {
     idle: Arc<Idle>,
     engines: Arc<Engines>,
     code: Option<Code>,
+    pub(super) interrupt: Interrupt,
     /// Tells it from every other program of this process.
     number: u64,
 }
@@ -169,6 +171,7 @@ impl Program {
             idle: engines.idle.register(),
             engines,
             code: Some(code),
+            interrupt: Interrupt::default(),
             number: PROGRAMS.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -191,6 +194,24 @@ impl Program {
     /// The revision that it is.
     pub fn revision(&self) -> RevisionId {
         self.revision
+    }
+
+    /// Ends all requests and calls that its guests work for now, those too that are answered and worked on for; later ones are
+    /// refused. A guest that waits, and one that computes, is gone as soon as its task is polled; only one that a connection
+    /// drives, whose client takes nothing of the response, stays until that client is given up.
+    pub fn interrupt(&self) {
+        self.interrupt.raise();
+        self.engines.reaper.reap(self.idle.take_all());
+    }
+
+    /// Whether [`interrupt`](Self::interrupt) was called.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupt.is_raised()
+    }
+
+    /// How many requests and calls ended by [`interrupt`](Self::interrupt), refused ones included.
+    pub fn interrupted_count(&self) -> u64 {
+        self.interrupt.counted()
     }
 
     /// What was compiled and linked.
@@ -225,6 +246,9 @@ impl Program {
 
     /// A waiting instance, or a fresh one.
     pub(super) async fn checkout(&self, purpose: Use) -> Result<Instance, Report> {
+        if self.interrupt.is_raised() {
+            return Err(Report::interrupted());
+        }
         let waiting = match self.reuse(purpose) {
             Reuse::Never => None,
             Reuse::Serial { .. } => self.idle.pop(),
@@ -236,7 +260,11 @@ impl Program {
                 Ok(instance)
             }
             // Apart, since it is large and rare: most calls would carry it along unused.
-            None => Box::pin(self.instantiate()).await,
+            None => {
+                let instance = Box::pin(self.instantiate()).await?;
+                self.metrics.instantiated(Instantiation::Fresh);
+                Ok(instance)
+            }
         }
     }
 
@@ -247,14 +275,25 @@ impl Program {
         };
         instance.served += 1;
         // What a guest has begun and not waited for belongs to the request that is over.
-        if instance.served >= max_requests || instance.store.data().has_calls() {
+        if instance.served >= max_requests || instance.store.data().has_calls() || self.is_interrupted() {
             return;
         }
         self.idle.push(instance, self.limits.concurrency.get() as usize);
     }
 
+    /// Lets an instance wait that has served nobody yet, if requests can have it, or calls where there are no requests.
+    pub(super) fn keep_warm(&self, instance: Instance) {
+        let serves_calls_alone = self
+            .code
+            .as_ref()
+            .is_some_and(|code| code.exports.has_contracts() && !code.has_handler());
+        if (serves_calls_alone || self.reuse != Reuse::Never) && !self.is_interrupted() {
+            self.idle.push(instance, self.limits.concurrency.get() as usize);
+        }
+    }
+
     /// A fresh instance. Where every pool slot is taken, instances that only wait make room.
-    async fn instantiate(&self) -> Result<Instance, Report> {
+    pub(super) async fn instantiate(&self) -> Result<Instance, Report> {
         loop {
             match self.try_instantiate().await {
                 Err(report) if report.is_no_instance() && self.engines.idle.drop_oldest() => {}
@@ -263,7 +302,8 @@ impl Program {
         }
     }
 
-    async fn try_instantiate(&self) -> Result<Instance, Report> {
+    /// A fresh instance, if there is a free pool slot.
+    pub(super) async fn try_instantiate(&self) -> Result<Instance, Report> {
         let code = self.code()?;
         let half = if code.concurrent {
             &self.engines.concurrent
@@ -280,8 +320,10 @@ impl Program {
         });
         store.set_hostcall_fuel(HOSTCALL_BYTES);
         store.set_max_component_handles(MAX_HANDLES);
-        let instance = code.pre.instantiate_async(&mut store).await.map_err(failed)?;
-        self.metrics.instantiated(Instantiation::Fresh);
+        let instance = match code.pre.instantiate_async(&mut store).await {
+            Ok(instance) => instance,
+            Err(error) => return Err(failed(error).with_last_words(LastWords::of(store.data_mut()))),
+        };
         Ok(Instance {
             store,
             instance,

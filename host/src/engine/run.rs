@@ -20,7 +20,7 @@ use wasmtime_wasi_http::p3::Request as Request3;
 use wasmtime_wasi_http::{FieldMap, WasiHttpView};
 
 use super::body::{Driver, GuestResponse, RequestBody, Work};
-use super::context::{BodyFault, RequestContext};
+use super::context::{BodyFault, Fault, RequestContext};
 use super::failure::{LastWords, Report};
 use super::program::{Drive, Handler, Instance, Program, Use};
 use super::{Body, BodyError, Failure};
@@ -88,7 +88,10 @@ impl Program {
                             Ok(Err(failure)) => Poll::Ready(Err(failure)),
                             Ok(Ok(())) => poll_head(&mut waiting, &context, &limits, true, cx)
                                 .map_ok(|head| (head, true)),
-                            Err(_) => Poll::Ready(Err(Failure::Host)),
+                            Err(_) => {
+                                context.progress.failed(Fault::Elsewhere);
+                                Poll::Ready(Err(Failure::Host))
+                            }
                         };
                     }
                     poll_head(&mut waiting, &context, &limits, false, cx).map_ok(|head| (head, false))
@@ -168,6 +171,8 @@ async fn work(
                 }
                 Some(Report::timed_out(limit))
             }
+            // Within a block, so that a guest that does not wait does not come this far.
+            () = async { program.interrupt.raised().await } => Some(Report::interrupted()),
         }
     };
     let Some(report) = report else {
@@ -177,15 +182,25 @@ async fn work(
         }
         return Ok(());
     };
-    context.progress.failed();
+    // The client's fault, not the guest's: it is answered, not reported.
+    let of_client = context
+        .progress
+        .body_fault()
+        .filter(|_| !context.progress.is_head_sent());
+    let fault = match of_client {
+        Some(_) => Fault::Elsewhere,
+        // It took longer, but with a response that nobody takes any more.
+        None if report.is_timeout() && context.progress.is_waiting_for_reader() => Fault::Elsewhere,
+        None => report.fault(),
+    };
+    if context.progress.failed(fault) {
+        program.metrics.failed_afterwards();
+    }
     let last_words = instance
         .as_mut()
         .map(|instance| LastWords::of(instance.store.data_mut()))
         .unwrap_or_default();
-    if let Some(fault) = context.progress.body_fault()
-        && !context.progress.is_head_sent()
-    {
-        // The client's fault, not the guest's: it is answered, not reported.
+    if let Some(fault) = of_client {
         return Err(Failure::of_body(fault, &program.limits));
     }
     let failure = report.log(&program, &context, last_words);

@@ -129,7 +129,7 @@ impl Chain for Within {
                 Err(Failure::NoHandler) => return Err(ChainError::NoHandler(revision.service().clone())),
                 Err(failure) => {
                     let status = GatewayError::from(failure.clone()).status();
-                    lease.finish(status, started.elapsed());
+                    lease.finish(status, started.elapsed(), exchange.settle(status));
                     let mut exchange = exchange;
                     exchange.end_span(status);
                     return Err(ChainError::Failed(failure));

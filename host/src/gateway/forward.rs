@@ -212,6 +212,7 @@ impl From<Failure> for GatewayError {
             Failure::NoInstance => Self::Overloaded {
                 retry_after: Duration::from_secs(1),
             },
+            Failure::Interrupted => Self::Interrupted,
             Failure::Host => Self::Internal,
         }
     }

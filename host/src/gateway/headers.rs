@@ -20,7 +20,7 @@ const CLIENT_ADDR: HeaderName = HeaderName::from_static("spin-client-addr");
 const PATH_MATCH: &str = "spin-path-match-";
 
 /// What chained requests are addressed to; no request from outside may be.
-const INTERNAL_SUFFIX: &str = ".spin.internal";
+pub(super) const INTERNAL_SUFFIX: &str = ".spin.internal";
 
 /// The size of a head as the listener counts it, in bytes.
 pub(super) fn head_size(uri: &Uri, headers: &HeaderMap) -> usize {

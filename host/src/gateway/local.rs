@@ -15,7 +15,7 @@ use super::forward::lease;
 use super::headers;
 use super::respond::GatewayError;
 use crate::engine::{Drive, RequestContext};
-use crate::service::{Generation, Revision, Target};
+use crate::service::{Generation, Revision, Target, View};
 use crate::telemetry::{RequestId, Tracer};
 
 /// The longest response body that is read, in bytes.
@@ -51,7 +51,6 @@ pub async fn answer(
     generation: &Arc<Generation>,
     mut request: Request<Bytes>,
 ) -> Result<Response<Bytes>, LocalError> {
-    let started = Instant::now();
     let authority = headers::authority(
         http::Version::HTTP_10,
         request.uri(),
@@ -72,16 +71,31 @@ pub async fn answer(
             return Ok(answer);
         }
     };
-    let revision = generation.revision(service).ok_or(GatewayError::Internal)?;
-    let client = HeaderValue::try_from(HERE.to_string()).map_err(|_| GatewayError::Internal)?;
-    headers::inject(request.headers_mut(), &url, &found, &client)?;
+    let view = generation.clone().without_candidates();
+    let revision = view.revision(service).ok_or(GatewayError::Internal)?;
+    headers::inject(request.headers_mut(), &url, &found, &client()?)?;
+    *request.uri_mut() = url;
+    send(&view, revision, request, MAX_RESPONSE_BYTES).await
+}
+
+/// Lets `revision` answer `request`, whose URI is absolute and whose headers are those that a guest sees, and reads at most
+/// `max_bytes` of body.
+///
+/// # Errors
+/// See [`answer`].
+pub(super) async fn send(
+    view: &View,
+    revision: &Arc<Revision>,
+    request: Request<Bytes>,
+    max_bytes: usize,
+) -> Result<Response<Bytes>, LocalError> {
+    let started = Instant::now();
     let lease = lease(revision).await?;
     let limit = revision.limits().request_body;
     if u64::try_from(request.body().len()).is_ok_and(|bytes| bytes > limit) {
         return Err(GatewayError::BodyTooLarge { limit }.into());
     }
-    *request.uri_mut() = url;
-    let context = context(generation, revision);
+    let context = context_of(view, revision);
     let response = revision
         .program()
         .clone()
@@ -94,7 +108,7 @@ pub async fn answer(
         .await
         .map_err(GatewayError::from)?;
     let (parts, body) = response.into_parts();
-    let body = Limited::new(body, MAX_RESPONSE_BYTES)
+    let body = Limited::new(body, max_bytes)
         .collect()
         .await
         .map_err(|source| LocalError::Body {
@@ -104,13 +118,22 @@ pub async fn answer(
     if context.progress.is_failed() {
         return Err(LocalError::Afterwards);
     }
-    lease.finish(parts.status, started.elapsed());
+    let verdict = context.progress.settle(parts.status);
+    lease.finish(parts.status, started.elapsed(), verdict);
     Ok(Response::from_parts(parts, body.to_bytes()))
+}
+
+/// Where these requests come from, for their headers.
+pub(super) fn client() -> Result<HeaderValue, GatewayError> {
+    HeaderValue::try_from(HERE.to_string()).map_err(|_| GatewayError::Internal)
 }
 
 /// The context of something that enters at `revision` and came from no client.
 pub fn context(generation: &Arc<Generation>, revision: &Revision) -> Arc<RequestContext> {
-    let view = generation.clone().without_candidates();
+    context_of(&generation.clone().without_candidates(), revision)
+}
+
+fn context_of(view: &View, revision: &Revision) -> Arc<RequestContext> {
     Arc::new(RequestContext::entering(
         RequestId::next(),
         HERE,

@@ -62,6 +62,9 @@ pub enum GatewayError {
         /// When it is worth to try again; at least a second is sent.
         retry_after: Duration,
     },
+    /// The revision that the request began with was replaced, and the time for requests to finish is over.
+    #[error("its revision was replaced, and the time for requests to finish is over")]
+    Interrupted,
     /// The client sent none of the request's body for too long.
     #[error("no more of the request's body came within {limit:?}")]
     RequestTimeout {
@@ -116,6 +119,7 @@ impl GatewayError {
             Self::GuestFailed => ErrorReason::Trap,
             Self::NoResponse => ErrorReason::NoResponse,
             Self::Overloaded { .. } => ErrorReason::Overload,
+            Self::Interrupted => ErrorReason::Interrupted,
             Self::Timeout { .. } => ErrorReason::Timeout,
             Self::RequestTimeout { .. } => ErrorReason::BadRequest,
             Self::Internal => ErrorReason::Internal,
@@ -169,6 +173,12 @@ impl GatewayError {
                 "overloaded",
                 "The service is overloaded",
                 "The service handles as many requests as it may. Try again later.".into(),
+            ),
+            Self::Interrupted => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "interrupted",
+                "The service was replaced",
+                "The service's revision was replaced, and the time for requests to finish is over. Try again.".into(),
             ),
             Self::RequestTimeout { limit } => (
                 StatusCode::REQUEST_TIMEOUT,
@@ -230,6 +240,10 @@ pub fn respond(error: &GatewayError, request_id: RequestId, method: &Method) -> 
         }
         GatewayError::Overloaded { retry_after } => {
             headers.insert(RETRY_AFTER, seconds(*retry_after));
+        }
+        // What replaced it serves already.
+        GatewayError::Interrupted => {
+            headers.insert(RETRY_AFTER, seconds(Duration::ZERO));
         }
         GatewayError::NotFound
         | GatewayError::BodyTooLarge { .. }

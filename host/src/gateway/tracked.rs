@@ -12,8 +12,9 @@ use http_body_util::{BodyExt, Empty};
 
 use super::connection::Client;
 use super::pace::Pace;
-use crate::engine::{Body, BodyError, RequestContext};
+use crate::engine::{Body, BodyError, Fault, RequestContext};
 use crate::service::Lease;
+use crate::telemetry::metrics::Verdict;
 use crate::telemetry::trace::{Span, SpanStatus};
 use crate::telemetry::{self, AccessRecord, RequestId, ResponseEnd};
 
@@ -79,15 +80,13 @@ impl Tracked {
         let duration = exchange.started.elapsed();
         let lease = self.lease.take();
         exchange.log(lease.as_ref(), self.status, self.bytes, end);
-        let guest_failed = exchange
-            .context
-            .as_ref()
-            .is_some_and(|context| context.progress.is_failed());
+        let guest_failed = exchange.fault().is_some();
         if let Some(lease) = lease
             && (end == ResponseEnd::Complete || guest_failed)
         {
+            let verdict = exchange.settle(self.status);
             // Cut by the guest is an error that was counted as such; cut by the client counts as cancelled.
-            lease.finish(self.status, duration);
+            lease.finish(self.status, duration, verdict);
         }
         // A span whose response was cut by the client ends as cancelled.
         if end == ResponseEnd::Complete || guest_failed {
@@ -97,17 +96,27 @@ impl Tracked {
 }
 
 impl Exchange {
+    fn fault(&self) -> Option<Fault> {
+        self.context.as_ref()?.progress.fault()
+    }
+
+    /// What the request counts as that was answered so.
+    pub(super) fn settle(&self, status: StatusCode) -> Verdict {
+        match &self.context {
+            Some(context) => context.progress.settle(status),
+            // No guest saw it.
+            None => Verdict::Excused,
+        }
+    }
+
     /// The request was answered so.
     pub(super) fn end_span(&mut self, status: StatusCode) {
-        let guest_failed = self
-            .context
-            .as_ref()
-            .is_some_and(|context| context.progress.is_failed());
         let mut span = std::mem::replace(&mut self.span, Span::unrecorded(None));
         span.response(status);
-        span.end(match guest_failed {
-            true => SpanStatus::Error("guest_failed".into()),
-            false => SpanStatus::of_response(status),
+        span.end(match self.fault() {
+            Some(Fault::Guest | Fault::Elsewhere) => SpanStatus::Error("guest_failed".into()),
+            Some(Fault::Interrupted) => SpanStatus::Error("interrupted".into()),
+            None => SpanStatus::of_response(status),
         });
     }
 

@@ -199,7 +199,7 @@ fn host_imports(
     };
     let error = Error::Compile {
         service: component.name.clone(),
-        path: service.source.clone(),
+        component: service.source.display().to_string(),
         source,
     };
     findings.push(finding_of(Some(&component.name), &error));

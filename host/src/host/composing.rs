@@ -3,9 +3,12 @@
 //! An import that the manifest links explicitly stays an import, whatever dependency is declared for it beside: the link
 //! outranks it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+
+use bytes::Bytes;
 
 use super::{Error, linking};
 use crate::adapter::download::Downloads;
@@ -17,8 +20,8 @@ use crate::shutdown::Tasks;
 
 /// A component that is ready to be compiled.
 pub struct Composed {
-    /// Its bytes: those of the file where nothing was composed.
-    pub bytes: Vec<u8>,
+    /// Its bytes, if something was composed; otherwise those of the file are the component.
+    pub bytes: Option<Vec<u8>>,
     /// The imports that dependencies satisfy.
     pub satisfied: Vec<Satisfied>,
     /// What dependencies import and do not inherit: it answers as if nothing were granted.
@@ -37,12 +40,30 @@ pub async fn fetch(
     tasks: &Tasks,
     downloads: impl Fn() -> Result<Downloads, Error>,
 ) -> Result<Fetched, Error> {
+    if !service.dependencies.iter().any(is_remote) {
+        return Ok(Fetched::new());
+    }
+    let reader = service.clone();
+    let bytes = tasks.blocking("read component", move || read(&reader));
+    let bytes = bytes.await.map_err(|_| Error::Interrupted {
+        service: service.name.clone(),
+    })??;
+    fetch_for(service, bytes.into(), tasks, downloads).await
+}
+
+/// As [`fetch`], for a component of the service that is not that of its file.
+pub(super) async fn fetch_for(
+    service: &Service,
+    component: Bytes,
+    tasks: &Tasks,
+    downloads: impl Fn() -> Result<Downloads, Error>,
+) -> Result<Fetched, Error> {
     let mut fetched = Fetched::new();
     if !service.dependencies.iter().any(is_remote) {
         return Ok(fetched);
     }
     let reader = service.clone();
-    let wanted = tasks.blocking("read component", move || wanted(&reader, &read(&reader)?));
+    let wanted = tasks.blocking("read component", move || wanted(&reader, &component));
     let wanted = wanted.await.map_err(|_| Error::Interrupted {
         service: service.name.clone(),
     })??;
@@ -88,12 +109,25 @@ fn wanted(service: &Service, bytes: &[u8]) -> Result<Vec<bool>, Error> {
         .map_err(|source| not_composed(service, source))
 }
 
-/// Reads the component of a service and composes its dependencies into it. Blocks.
-pub fn component(app: &App, service: &Service, fetched: &Fetched) -> Result<Composed, Error> {
+/// Reads the component of a service and composes its dependencies into it: the bytes of what comes out, and what there is to
+/// tell of it. Blocks.
+pub fn component(app: &App, service: &Service, fetched: &Fetched) -> Result<(Vec<u8>, Composed), Error> {
     let bytes = read(service)?;
+    let mut composed = compose_into(app, service, &bytes, fetched)?;
+    let bytes = composed.bytes.take().unwrap_or(bytes);
+    Ok((bytes, composed))
+}
+
+/// Composes the dependencies of a service into a component of it. Blocks.
+pub(super) fn compose_into(
+    app: &App,
+    service: &Service,
+    bytes: &[u8],
+    fetched: &Fetched,
+) -> Result<Composed, Error> {
     let mut parts = Vec::new();
     let mut outranked = Vec::new();
-    for (dependency, wanted) in service.dependencies.iter().zip(wanted(service, &bytes)?) {
+    for (dependency, wanted) in service.dependencies.iter().zip(wanted(service, bytes)?) {
         if !wanted {
             outranked.push(dependency.name.clone());
             continue;
@@ -105,13 +139,16 @@ pub fn component(app: &App, service: &Service, fetched: &Fetched) -> Result<Comp
             inherit: dependency.inherit.clone(),
         });
     }
-    let composition = compose::compose(&bytes, &parts, &|import| is_linked(service, import))
+    let composition = compose::compose(bytes, &parts, &|import| is_linked(service, import))
         .map_err(|source| not_composed(service, source))?;
     Ok(Composed {
         satisfied: composition.satisfied,
         denied: composition.denied,
         outranked,
-        bytes: composition.bytes.into_owned(),
+        bytes: match composition.bytes {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(bytes) => Some(bytes),
+        },
     })
 }
 
@@ -148,7 +185,7 @@ pub fn read(service: &Service) -> Result<Vec<u8>, Error> {
     })
 }
 
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let metadata = std::fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));

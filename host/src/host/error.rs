@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::linking::LinkErrors;
+use super::rollout::RolloutError;
+use crate::adapter::content::ContentError;
 use crate::adapter::download::DownloadError;
 use crate::adapter::files::FilesError;
 use crate::adapter::http_client::TlsSetupError;
@@ -16,6 +18,7 @@ use crate::link::ReflectError;
 use crate::manifest::{Location, UnresolvedVariable};
 use crate::model::outbound_host::AllowedHostError;
 use crate::model::{DependencyName, ServiceName};
+use crate::service::journal::JournalError;
 use crate::telemetry::trace::SettingsError;
 
 /// Why a host does not start.
@@ -117,6 +120,14 @@ pub enum Error {
         /// Why not.
         source: FilesError,
     },
+    /// The files of a revision of before are gone.
+    #[error("service `{service}`: the files that it had are gone from {}", directory.display())]
+    FilesGone {
+        /// The service.
+        service: ServiceName,
+        /// Where they were.
+        directory: PathBuf,
+    },
     /// A component file cannot be read.
     #[error("service `{service}`: cannot read its component {}", path.display())]
     ReadComponent {
@@ -152,6 +163,34 @@ pub enum Error {
     /// The directory for what is fetched cannot be used.
     #[error(transparent)]
     Downloads(#[from] DownloadError),
+    /// The journal cannot be used.
+    #[error("the journal of changes cannot be used")]
+    Journal(#[source] JournalError),
+    /// What is stored by content cannot be used.
+    #[error("the components that were deployed cannot be kept")]
+    Store(#[source] ContentError),
+    /// The token of the admin API cannot be used.
+    #[error("the token of the admin API, {}, cannot be used", path.display())]
+    Token {
+        /// Where it is.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What is to be served is refused.
+    #[error(transparent)]
+    Rollout(Box<RolloutError>),
+    /// The host was asked to stop before it had started.
+    #[error("the host is stopping")]
+    Stopping,
+    /// A component or a manifest cannot be stored, or read again.
+    #[error("service `{service}`: storing it failed")]
+    Content {
+        /// The service.
+        service: ServiceName,
+        /// Why.
+        source: ContentError,
+    },
     /// A service's dependencies cannot be composed into it.
     #[error("service `{service}`: its dependencies cannot be composed into it")]
     Compose {
@@ -161,12 +200,12 @@ pub enum Error {
         source: ComposeError,
     },
     /// A component cannot be run.
-    #[error("service `{service}`: its component {} cannot be run", path.display())]
+    #[error("service `{service}`: its component {component} cannot be run")]
     Compile {
         /// The service.
         service: ServiceName,
-        /// The file.
-        path: PathBuf,
+        /// Its file, or its digest where it came by no file.
+        component: String,
         /// Why not.
         source: CompileError,
     },
@@ -263,7 +302,43 @@ impl Error {
             Self::Engine(engine::Error::Thread(_)) => Some("see the limit of processes of this user (`ulimit -u`)".into()),
             Self::Contracts { .. } => Some("build it with smaller types".into()),
             Self::Links(errors) => errors.hint(),
-            Self::Interrupted { .. } => None,
+            Self::Journal(_) | Self::Store(_) | Self::Content { .. } => Some("see the file system of the state directory".into()),
+            Self::Token { .. } => Some("only its owner may read it (mode 0600); deleted, it is made anew at the next start".into()),
+            Self::Rollout(error) => error.hint(),
+            Self::Stopping | Self::FilesGone { .. } | Self::Interrupted { .. } => None,
+        }
+    }
+
+    /// The service that it is about, if it is about one.
+    pub(super) fn service(&self) -> Option<&ServiceName> {
+        match self {
+            Self::Unresolved { service, .. }
+            | Self::Data { service, .. }
+            | Self::Files { service, .. }
+            | Self::FilesGone { service, .. }
+            | Self::ReadComponent { service, .. }
+            | Self::ReadDependency { service, .. }
+            | Self::Download { service, .. }
+            | Self::Compose { service, .. }
+            | Self::Compile { service, .. }
+            | Self::Content { service, .. }
+            | Self::Contracts { service, .. }
+            | Self::Interrupted { service }
+            | Self::NoHandler { service, .. } => Some(service),
+            _ => None,
+        }
+    }
+}
+
+impl From<RolloutError> for Error {
+    fn from(error: RolloutError) -> Self {
+        match error {
+            RolloutError::Prepare(error) => error,
+            RolloutError::Contracts(errors) => Self::Links(errors),
+            RolloutError::Journal(error) => Self::Journal(error),
+            RolloutError::Store(error) => Self::Store(error),
+            RolloutError::Stopping => Self::Stopping,
+            error => Self::Rollout(Box::new(error)),
         }
     }
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::Error;
 use crate::engine::{Compiled, Foreign, Target};
-use crate::link::{self, ExplicitLink, Link, LinkError, LinkWarning, Policy, Resolution, ServiceContracts};
+use crate::link::{
+    self, ExplicitLink, Link, LinkError, LinkWarning, Policy, Resolution, ResolvedLink, ServiceContracts,
+};
 use crate::manifest::{LinkDeclaration, Service};
 use crate::model::{InterfaceName, Limits};
 use crate::service::Identity;
@@ -72,35 +74,36 @@ pub fn declaration<'a>(service: &'a Service, import: &InterfaceName) -> Option<&
     })
 }
 
-/// What a service imports from others, as its code is linked with it; each link becomes part of the service's identity.
+/// What a service imports from others by `links`, which are its own, as its code is linked with it; each link becomes part of the service's identity.
 pub(super) fn foreign(
     app: &str,
     service: &Service,
-    resolution: &Resolution,
+    links: &[ResolvedLink],
     metrics: &Metrics,
     tracer: &Tracer,
     identity: &mut Identity,
 ) -> Vec<Foreign> {
-    let own = resolution.links.iter().filter(|link| link.caller == service.name);
-    own.map(|link| {
-        let policy = declaration(service, &link.import).map_or_else(Policy::default, |declared| Policy {
-            timeout: declared.timeout,
-            concurrency: declared.concurrency,
-        });
-        identity.add_value("link", &link.import.to_string(), link.callee.as_str());
-        identity.add("policy", format!("{policy:?}").as_bytes());
-        let metrics = metrics.link(
-            app,
-            service.name.as_str(),
-            link.callee.as_str(),
-            &link.import.to_string(),
-        );
-        Foreign {
-            interface: link.import.clone(),
-            target: Target::Service(Arc::new(Link::new(link, policy, metrics, tracer.clone()))),
-        }
-    })
-    .collect()
+    let declared = links.iter();
+    declared
+        .map(|link| {
+            let policy = declaration(service, &link.import).map_or_else(Policy::default, |declared| Policy {
+                timeout: declared.timeout,
+                concurrency: declared.concurrency,
+            });
+            identity.add_value("link", &link.import.to_string(), link.callee.as_str());
+            identity.add("policy", format!("{policy:?}").as_bytes());
+            let metrics = metrics.link(
+                app,
+                service.name.as_str(),
+                link.callee.as_str(),
+                &link.import.to_string(),
+            );
+            Foreign {
+                interface: link.import.clone(),
+                target: Target::Service(Arc::new(Link::new(link, policy, metrics, tracer.clone()))),
+            }
+        })
+        .collect()
 }
 
 /// What the links of a service say and cannot have, since the callee's own limits are tighter: a line for each.
@@ -133,17 +136,11 @@ pub fn without_effect(service: &Service, limits: &Limits) -> Vec<String> {
     lines
 }
 
-/// Warns of what works and is most likely not meant.
-pub(super) fn warn(warnings: &[LinkWarning]) {
-    for warning in warnings {
-        // The log is one line an event.
-        let lines: Vec<String> = warning
-            .to_string()
-            .lines()
-            .map(|line| line.trim().to_owned())
-            .collect();
-        tracing::warn!("{}", lines.join(" "));
-    }
+/// What works and is most likely not meant, as one line.
+pub(super) fn told(warning: &LinkWarning) -> String {
+    let text = warning.to_string();
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    lines.join(" ")
 }
 
 /// Why the services of an app cannot be linked, all reasons at once.

@@ -1,40 +1,36 @@
 //! From the services of a manifest to revisions that can be published.
+//!
+//! A [`Piece`] is a service's component and manifest entry, loaded and compiled; with the links of the app around it, it
+//! becomes a [`Member`], whose revision can run. Nothing here is published, and nothing here waits for a request.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt};
-
-use super::composing::{self, Composed, Fetched};
-use super::linking;
-use super::runtime_config::{KeyValueBackend, RuntimeConfig, SqliteBackend};
+use super::runtime_config::RuntimeConfig;
 use super::{Error, Options, StateDir};
 use crate::adapter::blocking::{Blocking, BlockingSettings};
+use crate::adapter::content::Content;
 use crate::adapter::download::{DownloadSettings, Downloads};
-use crate::adapter::files::{self, Staged};
+use crate::adapter::files;
 use crate::adapter::http_client::{self, PooledClient, Spawner};
-use crate::adapter::sqlite::{Kind, Scope, SqliteData, location};
+use crate::adapter::sqlite::SqliteData;
 use crate::adapter::variables::{self, ResolvedVariables};
-use crate::capability::Grants;
-use crate::capability::key_value::KeyValue;
-use crate::capability::key_value::port::KeyValueStore;
-use crate::capability::outbound_http::{HttpClient, OutboundHttp};
-use crate::capability::sqlite::Sqlite;
-use crate::capability::sqlite::port::{Bounds, Database};
-use crate::capability::variables::Variables;
-use crate::engine::{self, Compiled, Engines, Origin, Program, Reuse};
-use crate::link::{Resolution, ResolvedLink};
+use crate::capability::outbound_http::HttpClient;
+use crate::engine::{self, CacheUse, Engines};
+use crate::link::ResolvedLink;
 use crate::manifest::{App, Service, UnresolvedVariable};
-use crate::model::outbound_host::AllowedHosts;
-use crate::model::{DataScope, Label, Limits, RevisionId, ServiceName};
-use crate::service::{Identity, Revision};
+use crate::model::{Digest, Label, Limits, RevisionId, ServiceName};
 use crate::shutdown::{self, Tasks};
 use crate::telemetry::Metrics;
-use crate::telemetry::metrics::CacheLookup;
 use crate::telemetry::trace::Tracer;
+
+mod member;
+mod piece;
+
+pub(super) use member::Member;
+pub(super) use piece::{Given, Piece, Read, at_once};
 
 /// How long fetching one dependency may take.
 pub(super) const DOWNLOAD: Duration = Duration::from_secs(120);
@@ -85,117 +81,164 @@ pub struct DataPlace {
     pub path: PathBuf,
 }
 
+/// One text of the manifest, with the values of its variables.
+pub(super) struct Edition {
+    /// What it says.
+    pub(super) app: Arc<App>,
+    pub(super) variables: ResolvedVariables,
+}
+
+impl Edition {
+    /// The digest of the text.
+    pub(super) fn digest(&self) -> Digest {
+        self.app.digest
+    }
+}
+
 /// Everything that services are prepared with.
 pub(super) struct Preparing {
+    options: Options,
     engines: Arc<Engines>,
     blocking: Blocking,
     sqlite: Arc<SqliteData>,
     client: Arc<dyn HttpClient>,
-    variables: ResolvedVariables,
+    content: Arc<Content>,
     metrics: Metrics,
     tracer: Tracer,
     tasks: Tasks,
     state_dir: PathBuf,
     files: PathBuf,
+    /// Held for reading while files are staged and not yet held by a [`Piece`], for writing while they are swept.
+    staging: Arc<tokio::sync::RwLock<()>>,
+    pieces: piece::Alive,
     key: [u8; 32],
 }
 
 impl Preparing {
     pub(super) fn new(
-        app: &App,
-        options: &Options,
+        options: Options,
         state_dir: &StateDir,
+        content: Arc<Content>,
         metrics: Metrics,
         tracer: Tracer,
         tasks: Tasks,
     ) -> Result<Self, Error> {
         let config = &options.runtime_config;
-        let variables = variables::resolve(app, &options.variables, &config.variables_providers, |name| {
-            std::env::var(name).ok()
-        })?;
-        for line in unused_labels(app, config) {
-            tracing::warn!("{line}");
-        }
         let engines = Engines::new(engine_settings(config), state_dir.cache())?;
         let blocking = Blocking::new(BlockingSettings::default());
         let sqlite = Arc::new(SqliteData::new(config.midplane.sqlite.clone(), blocking.clone()));
         let client = Arc::new(http_client(config, &tasks)?);
         Ok(Self {
+            options,
             engines,
             blocking,
             sqlite,
             client,
-            variables,
+            content,
             metrics,
             tracer,
             tasks,
             state_dir: state_dir.path().to_owned(),
             files: state_dir.files(),
+            staging: Arc::default(),
+            pieces: piece::Alive::default(),
             key: state_dir.key(),
         })
     }
 
-    /// Prepares all services of `app`, as many at once as there are cores, and gives back the revisions and what there is to
-    /// tell of them.
-    pub(super) async fn services(
-        &self,
-        app: &App,
-        options: &Options,
-        progress: &Progress,
-    ) -> Result<(BTreeMap<ServiceName, Arc<Revision>>, Vec<ServiceSummary>), Error> {
-        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let app = &Arc::new(app.clone());
-        let parts = stream::iter(app.services.values()).map(|service| async move {
-            let fetched = composing::fetch(service, &self.tasks, || self.downloads()).await?;
-            let job = self.job(app.clone(), service.name.clone(), fetched, progress.clone());
-            let interrupted = |_| Error::Interrupted {
-                service: service.name.clone(),
-            };
-            let parts = self.tasks.blocking("prepare", job).await.map_err(interrupted)??;
-            Ok::<_, Error>((service, parts))
-        });
-        let mut parts = std::pin::pin!(parts.buffer_unordered(cores));
-        let mut loaded = Vec::new();
-        let mut staged_trees = BTreeSet::new();
-        while let Some(prepared) = parts.next().await {
-            let (service, (compiled, staged)) = prepared?;
-            if let Some(staged) = &staged {
-                staged_trees.insert(staged.digest);
-                for warning in &staged.warnings {
-                    tracing::warn!(service = service.name.as_str(), "{warning}");
+    /// A manifest with the values of its variables.
+    pub(super) fn edition(&self, app: App) -> Result<Arc<Edition>, Error> {
+        self.edition_with(app, &self.options.variables)
+    }
+
+    /// As [`Self::edition`], for a manifest of before: variables of the command line that it does not have are left out.
+    pub(super) fn edition_of_before(&self, app: App) -> Result<Arc<Edition>, Error> {
+        let known = self.options.variables.iter();
+        let known = known
+            .filter(|(name, _)| app.variables.contains_key(*name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        self.edition_with(app, &known)
+    }
+
+    fn edition_with(&self, app: App, given: &BTreeMap<String, String>) -> Result<Arc<Edition>, Error> {
+        let config = &self.options.runtime_config;
+        let variables = variables::resolve(&app, given, &config.variables_providers, |name| {
+            std::env::var(name).ok()
+        })?;
+        Ok(Arc::new(Edition {
+            app: Arc::new(app),
+            variables,
+        }))
+    }
+
+    /// What is allowed in a manifest and most likely not meant.
+    pub(super) fn warnings(&self, app: &App) -> Vec<String> {
+        let limits = limits(&self.options.runtime_config);
+        let services = app.services.values();
+        unused_labels(app, &self.options.runtime_config)
+            .into_iter()
+            .chain(services.flat_map(|service| super::linking::without_effect(service, &limits)))
+            .collect()
+    }
+
+    /// What is stored by content.
+    pub(super) fn content(&self) -> &Arc<Content> {
+        &self.content
+    }
+
+    /// Lets nobody load anything as long as it is held, so that what is not in use can be told; `None` while somebody does.
+    pub(super) fn try_quiet(&self) -> Option<Quiet> {
+        let guard = self.staging.clone().try_write_owned().ok()?;
+        Some(self.quiet_with(guard))
+    }
+
+    /// As [`Self::try_quiet`], as soon as those who load something are done. Others wait for it meanwhile.
+    pub(super) async fn quiet(&self) -> Quiet {
+        let guard = self.staging.clone().write_owned().await;
+        self.quiet_with(guard)
+    }
+
+    fn quiet_with(&self, guard: tokio::sync::OwnedRwLockWriteGuard<()>) -> Quiet {
+        let mut kept = Kept::default();
+        self.pieces.keep(&mut kept);
+        Quiet { kept, _guard: guard }
+    }
+
+    /// Removes what is stored, staged and compiled, but for what `quiet` found in use and what `keep` names. Compiled code only
+    /// where its directory is the host's own.
+    pub(super) async fn sweep(&self, quiet: Quiet, keep: &Kept) {
+        let Kept {
+            mut components,
+            mut files,
+            mut manifests,
+        } = keep.clone();
+        components.extend(&quiet.kept.components);
+        files.extend(&quiet.kept.files);
+        manifests.extend(&quiet.kept.manifests);
+        let (root, content, engines) = (self.files.clone(), self.content.clone(), self.engines.clone());
+        let cache = match self.options.cache_dir {
+            None => Some(CacheUse::Alone),
+            Some(_) => None,
+        };
+        let swept = self.tasks.blocking("sweep", move || {
+            let _nobody_loads = quiet;
+            let told = |what, result: std::io::Result<usize>| match result {
+                Ok(0) => {}
+                Ok(count) => tracing::debug!(count, "{what} that no revision needs were removed"),
+                Err(error) => {
+                    tracing::warn!(error = %error, "{what} that no revision needs could not be removed")
                 }
+            };
+            told("files", files::sweep(&root, &files));
+            let stored = components.union(&manifests).copied().collect();
+            told("components and manifests", content.sweep(&stored));
+            if let Some(cache) = cache {
+                told("compiled components", engines.sweep(&components, cache));
             }
-            loaded.push((service, compiled, staged));
-        }
-        loaded.sort_by(|(one, ..), (other, ..)| one.name.cmp(&other.name));
-        // Only with all contracts on the table it is known who answers whose imports.
-        let contracts: Vec<_> = loaded
-            .iter()
-            .map(|(service, compiled, _)| linking::contracts(service, compiled))
-            .collect::<Result<_, _>>()?;
-        let resolution = linking::links(&contracts)?;
-        linking::warn(&resolution.warnings);
-        let limits = limits(&options.runtime_config);
-        for line in app
-            .services
-            .values()
-            .flat_map(|service| linking::without_effect(service, &limits))
-        {
-            tracing::warn!("{line}");
-        }
-        let mut revisions = BTreeMap::new();
-        let mut summaries = Vec::new();
-        for (service, compiled, staged) in loaded {
-            let (revision, summary) = self.revision(app, options, service, &compiled, staged, &resolution)?;
-            progress(Step::Prepared(summary.clone()));
-            summaries.push(summary);
-            revisions.insert(service.name.clone(), Arc::new(revision));
-        }
-        // We hold the lock of the state directory, so nobody else stages there.
-        if let Err(error) = files::sweep(&self.files, &staged_trees) {
-            tracing::warn!(error = %error, "files of earlier revisions could not be removed");
-        }
-        Ok((revisions, summaries))
+        });
+        // It says itself what went wrong.
+        let _done = swept.await;
     }
 
     /// Where dependencies are fetched to.
@@ -212,252 +255,8 @@ impl Preparing {
         )?)
     }
 
-    /// What of preparing a service blocks: reading, composing and compiling its component, staging its files.
-    fn job(
-        &self,
-        app: Arc<App>,
-        name: ServiceName,
-        fetched: Fetched,
-        progress: Progress,
-    ) -> impl FnOnce() -> Result<(Compiled, Option<Staged>), Error> + Send + 'static {
-        let (engines, root) = (self.engines.clone(), self.files.clone());
-        move || {
-            let Some(service) = app.services.get(&name) else {
-                return Err(Error::Interrupted { service: name });
-            };
-            let Composed { bytes, denied, .. } = composing::component(&app, service, &fetched)?;
-            for denied in denied {
-                tracing::debug!(
-                    service = name.as_str(),
-                    "dependency `{}` does not inherit `{}`",
-                    denied.part,
-                    denied.import
-                );
-            }
-            let compiles = || {
-                progress(Step::Compiles {
-                    service: service.name.clone(),
-                    bytes: bytes.len(),
-                });
-            };
-            let compiled = engines.load(&bytes, &compiles).map_err(|source| Error::Compile {
-                service: service.name.clone(),
-                path: service.source.clone(),
-                source,
-            })?;
-            let staged = files::stage(&app.dir, service, &root).map_err(|source| Error::Files {
-                service: service.name.clone(),
-                source,
-            })?;
-            Ok((compiled, staged))
-        }
-    }
-
-    fn revision(
-        &self,
-        app: &App,
-        options: &Options,
-        service: &Service,
-        compiled: &Compiled,
-        staged: Option<Staged>,
-        resolution: &Resolution,
-    ) -> Result<(Revision, ServiceSummary), Error> {
-        let config = &options.runtime_config;
-        let limits = limits(config);
-        let mut identity = Identity::of(&compiled.digest(), self.key);
-        identity.add("limits", format!("{limits:?}").as_bytes());
-
-        let values = self
-            .variables
-            .service_variables(service)
-            .map_err(|source| unresolved(service, source))?;
-        for (name, template) in &service.variables {
-            let Some(value) = values.get(name) else { continue };
-            if self.variables.is_secret(template) {
-                identity.add_secret("variable", name, value);
-            } else {
-                identity.add_value("variable", name, value.expose());
-            }
-        }
-        let mut environment = service.environment.clone();
-        environment.extend(options.environment.clone());
-        for (name, value) in &environment {
-            identity.add_value("environment", name, value);
-        }
-        if let Some(staged) = &staged {
-            identity.add("files", staged.digest.as_bytes());
-        }
-        let hosts = self.allowed_hosts(service, &mut identity)?;
-        let (key_value, sqlite, data) = self.data(app, config, service, &mut identity)?;
-
-        let foreign = linking::foreign(
-            app.name.as_str(),
-            service,
-            resolution,
-            &self.metrics,
-            &self.tracer,
-            &mut identity,
-        );
-        let code = self
-            .engines
-            .link(compiled, foreign)
-            .map_err(|source| Error::Compile {
-                service: service.name.clone(),
-                path: service.source.clone(),
-                source,
-            })?;
-
-        let id = identity.finish();
-        let took = match compiled.origin() {
-            Origin::Cached => None,
-            Origin::Compiled(took) => Some(took),
-        };
-        self.metrics.cache_lookup(if took.is_some() {
-            CacheLookup::Miss
-        } else {
-            CacheLookup::Hit
-        });
-        if let Some(took) = took {
-            self.metrics.compiled(took);
-        }
-        let metrics = self
-            .metrics
-            .revision(app.name.as_str(), service.name.as_str(), &id.to_string());
-        let grants = Grants {
-            environment: environment.into_iter().collect(),
-            files: staged.map(|staged| staged.directory),
-            variables: Variables::new(values),
-            key_value,
-            sqlite,
-            outbound_http: Arc::new(OutboundHttp::new(hosts, config.block_networks.clone())),
-            http_client: self.client.clone(),
-            clock: None,
-        };
-        let reuse = Reuse::default_for(&code);
-        let program = Program::new(
-            self.engines.clone(),
-            service.name.clone(),
-            id,
-            code,
-            reuse,
-            limits,
-            grants,
-            metrics.clone(),
-            self.tasks.clone(),
-        );
-        let summary = ServiceSummary {
-            service: service.name.clone(),
-            revision: id,
-            compiled: took,
-            data,
-            links: resolution
-                .links
-                .iter()
-                .filter(|link| link.caller == service.name)
-                .cloned()
-                .collect(),
-        };
-        Ok((Revision::new(service.name.clone(), id, program, metrics), summary))
-    }
-
-    fn allowed_hosts(&self, service: &Service, identity: &mut Identity) -> Result<AllowedHosts, Error> {
-        let mut entries = Vec::new();
-        for host in &service.allowed_outbound_hosts {
-            if self.variables.is_secret(&host.template) {
-                // Denials and errors show hosts.
-                return Err(Error::SecretHost {
-                    location: host.location.clone(),
-                });
-            }
-            let entry = self
-                .variables
-                .resolve_template(&host.template)
-                .map_err(|source| unresolved(service, source))?;
-            // Each alone first, so that an error has its place.
-            AllowedHosts::parse([&entry]).map_err(|source| Error::AllowedHost {
-                location: host.location.clone(),
-                source,
-            })?;
-            identity.add("allowed host", entry.as_bytes());
-            entries.push(entry);
-        }
-        let location = service.location.clone();
-        AllowedHosts::parse(&entries).map_err(|source| Error::AllowedHost { location, source })
-    }
-
-    fn data(
-        &self,
-        app: &App,
-        config: &RuntimeConfig,
-        service: &Service,
-        identity: &mut Identity,
-    ) -> Result<(KeyValue, Sqlite, Vec<DataPlace>), Error> {
-        identity.add("data", app.data.to_string().as_bytes());
-        let mut places = Vec::new();
-        let mut stores: BTreeMap<Label, Arc<dyn KeyValueStore>> = BTreeMap::new();
-        for label in &service.key_value_stores {
-            identity.add("key-value store", label.as_str().as_bytes());
-            let fixed = config
-                .key_value_stores
-                .get(label)
-                .map(|KeyValueBackend::Spin { path }| path.as_path());
-            let path = self.place(app, service, Kind::KeyValue, label, fixed);
-            let store = self
-                .sqlite
-                .key_value(&path)
-                .map_err(|source| data_error(service, label, source))?;
-            stores.insert(label.clone(), store);
-            places.push(DataPlace {
-                kind: "key-value",
-                label: label.clone(),
-                path,
-            });
-        }
-        let mut databases: BTreeMap<Label, Arc<dyn Database>> = BTreeMap::new();
-        for label in &service.sqlite_databases {
-            identity.add("database", label.as_str().as_bytes());
-            let fixed = config
-                .sqlite_databases
-                .get(label)
-                .map(|SqliteBackend::Spin { path }| path.as_path());
-            let path = self.place(app, service, Kind::Sqlite, label, fixed);
-            let database = self
-                .sqlite
-                .database(&path)
-                .map_err(|source| data_error(service, label, source))?;
-            databases.insert(label.clone(), database);
-            places.push(DataPlace {
-                kind: "sqlite",
-                label: label.clone(),
-                path,
-            });
-        }
-        let key_value = KeyValue::new(stores);
-        let sqlite = Sqlite::new(databases, Bounds::default());
-        Ok((key_value, sqlite, places))
-    }
-
-    /// A path of the runtime configuration is one file for everyone who has the label, as in Spin.
-    fn place(
-        &self,
-        app: &App,
-        service: &Service,
-        kind: Kind,
-        label: &Label,
-        fixed: Option<&Path>,
-    ) -> PathBuf {
-        let scope = match app.data {
-            DataScope::App => Scope::App,
-            DataScope::PerService => Scope::Service(service.name.as_str()),
-        };
-        match fixed {
-            Some(path) => path.to_owned(),
-            None => location(&self.state_dir, app.name.as_str(), scope, kind, label.as_str()),
-        }
-    }
-
     /// Closes the data. Nothing uses it any more.
-    pub(super) async fn close(self) {
+    pub(super) async fn close(&self) {
         let sqlite = self.sqlite.clone();
         let blocking = self.blocking.clone();
         let closed = shutdown::at_the_end(move || {
@@ -472,6 +271,21 @@ impl Preparing {
             None => tracing::error!("closing the data failed"),
         }
     }
+}
+
+/// As long as it is held, nobody loads anything.
+pub(super) struct Quiet {
+    /// What was in use when it began.
+    kept: Kept,
+    _guard: tokio::sync::OwnedRwLockWriteGuard<()>,
+}
+
+/// What must stay on disk, by content.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Kept {
+    pub(super) components: BTreeSet<Digest>,
+    pub(super) files: BTreeSet<Digest>,
+    pub(super) manifests: BTreeSet<Digest>,
 }
 
 fn unresolved(service: &Service, source: UnresolvedVariable) -> Error {

@@ -5,14 +5,33 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::{Error, Options};
 use crate::manifest::App;
+use crate::telemetry;
 
 /// Its name beside the manifest.
-pub(super) const NAME: &str = ".midplane";
+pub const NAME: &str = ".midplane";
+
+/// Where it says where the admin API is.
+pub const ANNOUNCEMENT: &str = "admin.json";
+/// Where the token of the admin API is.
+pub const TOKEN: &str = "admin.token";
+
+/// The file that says where the admin API is. Dropped, the file goes.
+#[derive(Debug)]
+pub(super) struct Announcement(PathBuf);
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        // One that stays leads to an address where nobody listens, which is told apart.
+        let _gone = fs::remove_file(&self.0);
+    }
+}
 
 /// An open, locked state directory.
 #[derive(Debug)]
@@ -47,6 +66,8 @@ impl StateDir {
         };
         check_owner(&path)?;
         let lock = lock(&path)?;
+        // The lock is ours: what a host left that was killed is nobody's.
+        leftovers(&path).map_err(failed)?;
         let key = key(&path.join("identity.key")).map_err(failed)?;
         let cache = options.cache_dir.clone().unwrap_or_else(|| path.join("cache"));
         Ok(Self {
@@ -65,6 +86,38 @@ impl StateDir {
     /// Where compiled code is.
     pub(super) fn cache(&self) -> &Path {
         &self.cache
+    }
+
+    /// What was published, and by which changes.
+    pub(super) fn journal(&self) -> PathBuf {
+        self.path.join("journal.db")
+    }
+
+    /// Components and manifests, by their content.
+    pub(super) fn content(&self) -> PathBuf {
+        self.path.join("content")
+    }
+
+    /// The token of the admin API.
+    pub(super) fn token(&self) -> PathBuf {
+        self.path.join(TOKEN)
+    }
+
+    /// Says where the admin API is, for as long as the [`Announcement`] lives: whoever stands in the app finds the host by it.
+    pub(super) fn announce(&self, app: &App, admin: SocketAddr) -> io::Result<Announcement> {
+        let file = self.path.join(ANNOUNCEMENT);
+        let text = serde_json::json!({
+            "app": app.name.as_str(),
+            "admin": format!("http://{admin}"),
+            "pid": std::process::id(),
+            "started": telemetry::timestamp(SystemTime::now()),
+        });
+        let mut partial = tempfile::Builder::new()
+            .prefix(ANNOUNCEMENT)
+            .tempfile_in(&self.path)?;
+        writeln!(partial, "{text:#}")?;
+        partial.persist(&file).map_err(|error| error.error)?;
+        Ok(Announcement(file))
     }
 
     /// Where the files of services are staged.
@@ -126,6 +179,21 @@ fn lock(dir: &Path) -> Result<File, Error> {
         .and_then(|()| writeln!(file, "{}", std::process::id()))
         .map_err(failed)?;
     Ok(file)
+}
+
+/// Removes announcements that were half-written, or whose host is gone.
+fn leftovers(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry
+            .file_name()
+            .as_encoded_bytes()
+            .starts_with(ANNOUNCEMENT.as_bytes())
+        {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Reads the key, or makes it at the first start.

@@ -241,6 +241,7 @@ fn outcome(error: Option<&CallError>) -> LinkOutcome {
         Some(CallError::Overloaded(_) | CallError::NoInstance | CallError::Congested) => {
             LinkOutcome::Overload
         }
+        Some(CallError::Interrupted) => LinkOutcome::Interrupted,
         Some(CallError::TooDeep) => LinkOutcome::TooDeep,
         Some(CallError::Missing(_) | CallError::NoFunction) => LinkOutcome::Missing,
         Some(

@@ -15,7 +15,9 @@ use super::error::Warning;
 use super::source::Location;
 use super::template::Template;
 use crate::model::route::RoutePattern;
-use crate::model::{AppName, DataScope, DependencyName, Digest, Inherit, InterfaceName, Label, ServiceName};
+use crate::model::{
+    AppName, DataScope, DependencyName, Digest, Inherit, InterfaceName, Label, Probe, ServiceName,
+};
 
 /// One app: what one manifest describes.
 #[derive(Debug, Clone)]
@@ -41,9 +43,30 @@ pub struct App {
     /// SHA-256 of the manifest's text.
     pub digest: Digest,
     /// The manifest's text.
-    pub text: Arc<str>,
+    pub text: Text,
     /// What is allowed and most likely not meant.
     pub warnings: Vec<Warning>,
+}
+
+/// The text of a manifest. `Debug` does not show it: defaults of secrets stand in it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Text(Arc<str>);
+
+impl Text {
+    pub(super) fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Text({} bytes)", self.0.len())
+    }
 }
 
 /// One of the app's `[variables]`: either required or with a default.
@@ -100,6 +123,9 @@ pub struct Service {
     pub sqlite_databases: BTreeSet<Label>,
     /// How the component file is made.
     pub build: Option<Build>,
+    /// What a new revision must answer before it is published (`[component.<id>.tool.midplane.probe]`). It is of use only
+    /// to a component with an HTTP handler.
+    pub probe: Option<Probe>,
     /// Imports that are bound to other services, in each Wasm store its own. No two are of one interface in one track of
     /// versions.
     pub links: BTreeMap<InterfaceName, LinkDeclaration>,

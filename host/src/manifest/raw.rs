@@ -11,11 +11,13 @@ use super::read::{Entries, Item, Owner, Read, Result, Table, fail};
 mod component;
 mod dependency;
 mod link;
+mod probe;
 mod trigger;
 
 pub(super) use component::{Build, Component, Connections, FileMount};
 pub(super) use dependency::{Dependency, Inherit};
 pub(super) use link::Link;
+pub(super) use probe::Probe;
 pub(super) use trigger::{ComponentRef, HttpTrigger, Route, StaticResponse};
 
 const NO_TARGETS: &str = "remove it; every import of a component is checked against what Midplane provides when \

@@ -1,6 +1,6 @@
 //! From the manifest as written to the [`App`]: every check that needs more than one key. Here is what concerns the
-//! app as a whole; `service` and `trigger` do their tables, `response` the static responses, `connection`, `link` and
-//! `dependency` what services have to do with each other.
+//! app as a whole; `service` and `trigger` do their tables, `response` the static responses, `probe` the probes,
+//! `connection`, `link` and `dependency` what services have to do with each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -19,6 +19,7 @@ mod connection;
 mod cycle;
 mod dependency;
 mod link;
+mod probe;
 mod response;
 mod service;
 mod trigger;
@@ -67,7 +68,7 @@ pub(super) fn app(raw: raw::Manifest, source: &Source<'_>, text: &str, file: &Pa
         dir,
         file: file.to_owned(),
         digest: Digest::of(text.as_bytes()),
-        text: text.into(),
+        text: super::app::Text::new(text),
         warnings,
     })
 }

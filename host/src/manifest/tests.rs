@@ -8,6 +8,7 @@ use super::*;
 use crate::model::{DataScope, Label};
 
 mod connection;
+mod probe;
 mod refused;
 
 /// The start of most manifests in these tests.
@@ -112,6 +113,14 @@ watch = ["src/**/*.rs"]
 x = 1
 
 [component.front-end.tool.midplane]
+
+[component.front-end.tool.midplane.probe]
+path = "/healthz?deep=1"
+method = "POST"
+status = 204
+body_contains = "ok"
+timeout = "1500ms"
+headers = { x-probe = "1", Accept = "text/plain" }
 
 [component.front-end.tool.midplane.links]
 "shop:catalog/products@1.0.0" = "worker"

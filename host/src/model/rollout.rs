@@ -68,12 +68,12 @@ impl fmt::Display for Weight {
 /// By what a request is held to the choice between a revision and its candidate.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Sticky {
-    /// By the address of the client.
+    /// By the address of the client; of an IPv6 address by the first 64 bits.
     #[default]
     Client,
-    /// By the value of a header; by the client's address where it is missing.
+    /// By the value of a header; by the client's address where it is missing or empty.
     Header(http::HeaderName),
-    /// By the value of a cookie; by the client's address where it is missing.
+    /// By the value of a cookie; by the client's address where it is missing or empty.
     Cookie(String),
 }
 

@@ -98,15 +98,13 @@ pub struct Entry {
     pub changes: Vec<Change>,
     /// What came of it.
     pub outcome: Outcome,
-    /// Why, where it was not done as asked.
+    /// Why, where it was not done as asked; otherwise what there is to say of it: a share of requests, what differs in a manifest.
     pub cause: Option<String>,
     /// The generation that it made.
     pub generation: Option<u64>,
     /// From the request to the beginning of the commit.
     pub prepare: Duration,
-    /// From there until new requests met it, the journal's sync included.
-    pub publish: Duration,
-    /// How the old revisions ended; `None` as long as they have not.
+    /// How it ended; `None` as long as the old revisions have not.
     pub drain: Option<Drained>,
 }
 
@@ -155,9 +153,11 @@ pub enum Outcome {
     RolledBack,
 }
 
-/// How the revisions that a change replaced ended.
+/// How a change ended, which is known only after its entry is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drained {
+    /// From the beginning of the commit until new requests met it, the journal's sync included.
+    pub publish: Duration,
     /// From the publication until the last request had left them.
     pub took: Duration,
     /// How many requests and calls were interrupted, since their time to finish was over.

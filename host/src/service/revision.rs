@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::engine::{Callee, NoPlace, Place, Places, Program};
 use crate::model::{Limits, RevisionId, ServiceName};
-use crate::telemetry::metrics::{InFlight, RevisionMetrics};
+use crate::telemetry::metrics::{InFlight, RevisionMetrics, Verdict};
 
 /// One immutable version of a service: component, grants and limits, ready to run.
 pub struct Revision {
@@ -71,6 +71,12 @@ impl Revision {
         &self.program
     }
 
+    /// How many requests and calls it works for now, its whole `concurrency` at most.
+    pub fn busy(&self) -> u64 {
+        let places = u64::from(self.limits().concurrency.get());
+        places.saturating_sub(self.places.free())
+    }
+
     /// Its figures.
     pub fn metrics(&self) -> &Arc<RevisionMetrics> {
         &self.metrics
@@ -78,8 +84,13 @@ impl Revision {
 
     /// A lease, as soon as there is room for one more request.
     pub async fn lease(self: &Arc<Self>) -> Result<Lease, NoPlace> {
-        self.places.take(None).await?;
+        self.take(None).await?;
         Ok(Lease::new(self.clone()))
+    }
+
+    async fn take(&self, deadline: Option<Instant>) -> Result<(), NoPlace> {
+        let taken = self.places.take(deadline).await;
+        taken.inspect_err(|_| self.metrics.turned_away())
     }
 }
 
@@ -98,7 +109,7 @@ impl Callee for Revision {
 
     fn enter(self: Arc<Self>, deadline: Instant) -> BoxFuture<'static, Result<Box<dyn Place>, NoPlace>> {
         async move {
-            self.places.take(Some(deadline)).await?;
+            self.take(Some(deadline)).await?;
             let place: Box<dyn Place> = Box::new(Lease::new(self));
             Ok(place)
         }
@@ -152,9 +163,9 @@ impl Lease {
     }
 
     /// Counts the request as answered; without it a dropped lease counts as cancelled.
-    pub fn finish(mut self, status: http::StatusCode, duration: Duration) {
+    pub fn finish(mut self, status: http::StatusCode, duration: Duration, verdict: Verdict) {
         if let Some(in_flight) = self.in_flight.take() {
-            in_flight.finish(status, duration);
+            in_flight.finish(status, duration, verdict);
         }
     }
 }

@@ -17,15 +17,15 @@ use crate::capability::sqlite::Sqlite;
 use crate::capability::sqlite::port::Bounds;
 use crate::capability::variables::Variables;
 use crate::engine::{
-    CallError, Called, Chain, ChainError, Engines, Foreign, Hop, Program, RequestContext, Reuse, Settings,
-    Stub, Target, Value,
+    CallError, Called, Callee, Chain, ChainError, Engines, Foreign, Hop, Program, RequestContext, Reuse,
+    Settings, Stub, Target, Value,
 };
 use crate::link::{self, Link, Policy, ResolvedLink};
 use crate::model::outbound_host::{AllowedHosts, BlockedNetworks};
 use crate::model::{AppName, InterfaceName, Limits, ServiceName};
 use crate::shutdown::Tasks;
 use crate::telemetry::RequestId;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, Tally};
 use crate::telemetry::trace::Tracer;
 
 const API: &str = "test:callee/api@1.0.0";
@@ -256,4 +256,25 @@ async fn a_request_stays_with_the_callee_that_it_began_with_while_the_next_meets
     assert_eq!(begun.await, Ok(Some(Value::U32(11))));
     assert_eq!(closed.arrived.available_permits(), 1);
     assert!(retired.upgrade().is_none(), "nobody has it any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_finds_no_place_counts_as_a_failure_of_the_revision() {
+    let cache = tempfile::tempdir().unwrap();
+    let engines = Engines::new(Settings::default(), &cache.path().join("cache")).unwrap();
+    let revision = revision(&engines, "callee", "(component)", Vec::new());
+    let mut leases = Vec::new();
+    for _ in 0..revision.limits().concurrency.get() {
+        leases.push(revision.lease().await.unwrap_or_else(|busy| panic!("{busy}")));
+    }
+    assert_eq!(revision.metrics().tally(), Tally::default());
+    assert!(revision.lease().await.is_err());
+    assert_eq!(revision.metrics().tally(), Tally { served: 1, failed: 1 });
+    assert!(revision.clone().try_enter().is_none());
+    let deadline = tokio::time::Instant::now();
+    assert!(revision.clone().enter(deadline).await.is_err());
+    assert_eq!(revision.metrics().tally(), Tally { served: 2, failed: 2 });
+    drop(leases);
+    assert!(revision.lease().await.is_ok());
+    assert_eq!(revision.metrics().tally(), Tally { served: 2, failed: 2 });
 }

@@ -183,6 +183,50 @@ async fn draining_resolves_for_those_who_asked_before_and_after() {
     assert!(tasks.is_draining());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_host_that_leaves_works_on_for_the_delay_and_then_drains() {
+    const DELAY: Duration = Duration::from_secs(7);
+    let tasks = Tasks::new();
+    let before = tasks.leaving();
+    let begun = tokio::time::Instant::now();
+    let leave = tokio::spawn({
+        let tasks = tasks.clone();
+        async move { tasks.leave_for(DELAY).await }
+    });
+    before.await;
+    tasks.leaving().await;
+    assert_eq!((tasks.phase(), begun.elapsed()), (Phase::Leaving, Duration::ZERO));
+    assert!(!tasks.is_draining());
+    assert_eq!(tasks.spawn("request", async { 1 }).await, Ok(1));
+    tasks.draining().await;
+    assert!(begun.elapsed() >= DELAY, "{:?}", begun.elapsed());
+    leave.await.unwrap();
+    assert_eq!(tasks.phase(), Phase::Draining);
+    tasks.leave();
+    assert_eq!(tasks.phase(), Phase::Draining);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_begins_by_itself_ends_the_delay_and_is_a_leave_too() {
+    let tasks = Tasks::new();
+    let leaving = tasks.leaving();
+    let leave = tokio::spawn({
+        let tasks = tasks.clone();
+        async move { tasks.leave_for(FOREVER).await }
+    });
+    leaving.await;
+    let begun = tokio::time::Instant::now();
+    tasks.begin_drain();
+    leave.await.unwrap();
+    assert!(begun.elapsed() < FOREVER);
+
+    let other = Tasks::new();
+    let leaving = other.leaving();
+    other.begin_drain();
+    leaving.await;
+    assert_eq!(other.phase(), Phase::Draining);
+}
+
 #[tokio::test]
 async fn names_beyond_the_table_are_counted_together() {
     let tasks = Tasks::new();
@@ -223,26 +267,31 @@ async fn no_task_is_lost_when_many_workers_start_and_end_them_during_a_drain() {
 const CHILD: &str = "MIDPLANE_TEST_SIGNAL_CHILD";
 const SIGNAL_TEST: &str = "the_first_signal_drains_and_the_second_one_ends_the_process_at_once";
 
-/// Runs itself again as a child process, which is the one that gets the signals.
+/// Runs itself again as a child process, which is the one that gets the signals. The value of the variable is the delay.
 #[tokio::test]
 async fn the_first_signal_drains_and_the_second_one_ends_the_process_at_once() {
-    if std::env::var_os(CHILD).is_some() {
+    if let Ok(delay) = std::env::var(CHILD) {
         let tasks = Tasks::new();
         tasks.spawn("hanging", pending::<()>());
-        tasks.drain_on_signal().unwrap();
+        tasks
+            .drain_on_signal(Duration::from_secs(delay.parse().unwrap()))
+            .unwrap();
         println!("\nready");
+        tasks.leaving().await;
+        println!("\nleaving");
         tasks.draining().await;
         println!("\ndraining");
         tasks.drained(FOREVER).await;
         return;
     }
-    for (signal, code) in [
-        (rustix::process::Signal::INT, 130),
-        (rustix::process::Signal::TERM, 143),
+    for (signal, code, delay, last) in [
+        (rustix::process::Signal::INT, 130, "0", "draining"),
+        (rustix::process::Signal::TERM, 143, "0", "draining"),
+        (rustix::process::Signal::TERM, 143, "3600", "leaving"),
     ] {
         let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
             .args([SIGNAL_TEST, "--nocapture"])
-            .env(CHILD, "1")
+            .env(CHILD, delay)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true)
@@ -250,7 +299,7 @@ async fn the_first_signal_drains_and_the_second_one_ends_the_process_at_once() {
             .unwrap();
         let id = rustix::process::Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        for step in ["ready", "draining"] {
+        for step in ["ready", last] {
             while lines.next_line().await.unwrap().expect("the child ended early") != step {}
             rustix::process::kill_process(id, signal).unwrap();
         }

@@ -35,6 +35,26 @@ pub(super) fn lines(text: &str) -> String {
     harmless
 }
 
+/// A JSON text for people: what is hostile can only stand in its strings, and is escaped as JSON does. A parser gets the same
+/// from it as before.
+pub(super) fn json(text: &str) -> String {
+    let mut harmless = String::with_capacity(text.len());
+    push(
+        &mut harmless,
+        text,
+        // Between its values there may be white space.
+        |letter| is_hostile(letter) && !letter.is_ascii_whitespace(),
+        push_json_escape,
+    );
+    harmless
+}
+
+/// All that is hostile is in the first plane, so four digits do.
+fn push_json_escape(line: &mut String, letter: char) {
+    // Writing to a string does not fail.
+    let _ = write!(line, "\\u{:04x}", u32::from(letter));
+}
+
 /// Appends `text` as a JSON string (RFC 8259) with its quotes. What is hostile is escaped even where JSON
 /// would not ask for it, so that a log shown on a terminal is harmless too; a parser gets the text back as it
 /// was.
@@ -50,10 +70,7 @@ pub(super) fn push_json(line: &mut String, text: &str) {
             '\n' => line.push_str("\\n"),
             '\r' => line.push_str("\\r"),
             '\t' => line.push_str("\\t"),
-            _ => {
-                // All of them are in the first plane, so four digits do. Writing to a string does not fail.
-                let _ = write!(line, "\\u{:04x}", u32::from(letter));
-            }
+            _ => push_json_escape(line, letter),
         },
     );
     line.push('"');
@@ -122,5 +139,17 @@ mod tests {
         let encoded = json(&every);
         assert_eq!(serde_json::from_str::<String>(&encoded).unwrap(), every);
         assert!(!encoded.contains(super::is_hostile));
+    }
+
+    #[test]
+    fn a_json_text_means_the_same_when_it_is_harmless() {
+        let hostile = "\x1b[2J \u{7f}\u{9b}31m \u{202e}txt \n\t\u{feff}";
+        let document = serde_json::json!({ hostile: [hostile, 1] });
+        for text in [format!("{document}\n"), format!("{document:#}\n")] {
+            let harmless = super::json(&text);
+            let read: serde_json::Value = serde_json::from_str(&harmless).unwrap();
+            assert_eq!(read, document);
+            assert!(!harmless.contains(|letter| super::is_hostile(letter) && letter != '\n'));
+        }
     }
 }

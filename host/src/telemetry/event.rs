@@ -108,7 +108,7 @@ pub fn access(record: &AccessRecord<'_>) {
     );
 }
 
-/// What a guest died of.
+/// What ended a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
     /// A Wasm trap (`unreachable`, an out-of-bounds access, an exhausted stack …).
@@ -123,6 +123,8 @@ pub enum FailureKind {
     Exit,
     /// It ended without a response.
     NoResponse,
+    /// Nothing: its revision was replaced, and the time for requests to finish was over.
+    Interrupted,
     /// Something failed in the host on behalf of the guest.
     Host,
 }
@@ -138,6 +140,7 @@ impl FailureKind {
             Self::Memory => "memory",
             Self::Exit => "exit",
             Self::NoResponse => "no-response",
+            Self::Interrupted => "interrupted",
             Self::Host => "host",
         }
     }
@@ -165,14 +168,24 @@ pub fn guest_failure(failure: &GuestFailure<'_>) {
         revision,
         request_id,
     } = failure.origin;
-    tracing::error!(
-        target: target::FAILURE,
-        message = failure.message,
-        { field::SERVICE } = service,
-        { field::REVISION } = %revision,
-        { field::REQUEST_ID } = request_id.map(tracing::field::display),
-        { field::KIND } = failure.kind.as_str(),
-        { field::CHAIN } = failure.chain,
-        { field::BACKTRACE } = Some(failure.backtrace).filter(|frames| !frames.is_empty()),
-    );
+    macro_rules! log {
+        ($level:expr) => {
+            tracing::event!(
+                target: target::FAILURE,
+                $level,
+                message = failure.message,
+                { field::SERVICE } = service,
+                { field::REVISION } = %revision,
+                { field::REQUEST_ID } = request_id.map(tracing::field::display),
+                { field::KIND } = failure.kind.as_str(),
+                { field::CHAIN } = failure.chain,
+                { field::BACKTRACE } = Some(failure.backtrace).filter(|frames| !frames.is_empty()),
+            )
+        };
+    }
+    match failure.kind {
+        // The guest did nothing wrong.
+        FailureKind::Interrupted => log!(Level::WARN),
+        _ => log!(Level::ERROR),
+    }
 }

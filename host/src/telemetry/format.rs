@@ -11,6 +11,8 @@ use std::time::SystemTime;
 
 use tracing::Level;
 
+pub(super) use self::text::needs_quotes;
+pub(super) use self::time::Timestamp;
 use super::layer::{Fields, Value};
 
 /// The format and, of text, its style.

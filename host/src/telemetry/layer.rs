@@ -1,6 +1,7 @@
 //! Turns events into lines: collects the fields of an event and of the spans around it, has the line
-//! formatted and hands it to the sink. Values are bounded here, whoever wrote them. Buffers are kept per
-//! thread.
+//! formatted and hands it to the sink, and lets the tails of services have theirs. Which events are logged is
+//! decided here, since the tails see others. Values are bounded here, whoever wrote them. Buffers are kept
+//! per thread.
 
 use std::{
     cell::RefCell,
@@ -10,15 +11,17 @@ use std::{
 };
 
 use tracing::{
-    Event, Subscriber,
+    Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
+    level_filters::LevelFilter,
     span,
 };
-use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
+use tracing_subscriber::{Layer, filter::Targets, layer::Context, registry::LookupSpan};
 
 use super::{
-    field,
+    Tail, field,
     format::{Format, MESSAGE, Record},
+    target,
 };
 
 /// The most bytes of a value that are logged.
@@ -38,11 +41,46 @@ thread_local! {
 pub(super) struct LogLayer<S> {
     format: Format,
     sink: S,
+    filter: Option<Filter>,
 }
 
 impl<S: Fn(&[u8])> LogLayer<S> {
+    /// A layer that logs every event that it sees.
     pub(super) fn new(format: Format, sink: S) -> Self {
-        Self { format, sink }
+        Self {
+            format,
+            sink,
+            filter: None,
+        }
+    }
+
+    /// Logs what `lines` lets through, and keeps in `tail` what is about a service.
+    pub(super) fn filtered(self, lines: Targets, tail: Tail) -> Self {
+        Self {
+            filter: Some(Filter { lines, tail }),
+            ..self
+        }
+    }
+}
+
+/// Which events are wanted, and for what.
+struct Filter {
+    lines: Targets,
+    tail: Tail,
+}
+
+impl Filter {
+    fn logs(&self, meta: &Metadata<'_>) -> bool {
+        self.lines.would_enable(meta.target(), meta.level())
+    }
+
+    /// Whether the tails look at it: what the host has to say at its own level, and all that guests print.
+    fn keeps(meta: &Metadata<'_>) -> bool {
+        let target = meta.target();
+        let own = target
+            .strip_prefix("midplane")
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+        own && *meta.level() <= Level::INFO && target != target::ACCESS
     }
 }
 
@@ -51,6 +89,18 @@ where
     S: Fn(&[u8]) + 'static,
     C: Subscriber + for<'a> LookupSpan<'a>,
 {
+    /// Depends on nothing but the metadata, so that `tracing` asks once for each place in the code.
+    fn enabled(&self, meta: &Metadata<'_>, _context: Context<'_, C>) -> bool {
+        self.filter
+            .as_ref()
+            .is_none_or(|filter| filter.logs(meta) || Filter::keeps(meta))
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        let lines = Layer::<C>::max_level_hint(&self.filter.as_ref()?.lines)?;
+        Some(lines.max(LevelFilter::INFO))
+    }
+
     fn on_new_span(&self, attributes: &span::Attributes<'_>, id: &span::Id, context: Context<'_, C>) {
         if let Some(span) = context.span(id) {
             let mut fields = Fields::default();
@@ -94,16 +144,23 @@ impl<S: Fn(&[u8])> LogLayer<S> {
             }
         }
         let meta = event.metadata();
-        self.format.write(
-            &Record {
-                time: SystemTime::now(),
-                level: *meta.level(),
-                target: meta.target(),
-                fields,
-            },
-            line,
-        );
-        (self.sink)(line.as_bytes());
+        if self.filter.as_ref().is_none_or(|filter| filter.logs(meta)) {
+            self.format.write(
+                &Record {
+                    time: SystemTime::now(),
+                    level: *meta.level(),
+                    target: meta.target(),
+                    fields,
+                },
+                line,
+            );
+            (self.sink)(line.as_bytes());
+        }
+        if let Some(filter) = &self.filter
+            && Filter::keeps(meta)
+        {
+            filter.tail.record(meta.target(), fields, line);
+        }
         line.shrink_to(MAX_KEPT);
         fields.text.shrink_to(MAX_KEPT);
     }

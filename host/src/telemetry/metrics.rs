@@ -5,6 +5,7 @@
 //! | --- | --- | --- | --- |
 //! | `midplane_requests` | counter | app, service, revision, status | requests answered, by status class (`2xx` …) |
 //! | `midplane_errors` | counter | app, service, revision, reason | requests that a revision failed to serve |
+//! | `midplane_calls` | counter | app, service, revision, outcome | calls of contracts that a revision `answered` or `failed` at |
 //! | `midplane_request_duration_seconds` | histogram | app, service, revision | from the head of a request to the end of its response |
 //! | `midplane_requests_in_flight` | gauge | app, service, revision | requests begun and not ended |
 //! | `midplane_instances` | gauge | app, service, revision | Wasm instances alive, idle ones included |
@@ -56,7 +57,10 @@ use prometheus_client::{encoding::text, registry::Registry};
 
 pub use self::{
     link::{LinkCall, LinkMetrics, LinkOutcome},
-    revision::{ErrorReason, InFlight, Instantiation, LiveInstance, OutboundOutcome, RevisionMetrics},
+    revision::{
+        CallOutcome, ErrorReason, InFlight, Instantiation, LiveInstance, OutboundOutcome, RevisionMetrics,
+        Tally, Verdict,
+    },
 };
 use super::{DroppedLines, trace::SpanCounts};
 

@@ -61,6 +61,14 @@ const fn mix(position: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
+impl RequestId {
+    /// The id that is shown as `text`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let plain = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        plain.then(|| u64::from_str_radix(text, 16).ok().map(Self))?
+    }
+}
+
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)

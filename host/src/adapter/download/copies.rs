@@ -1,13 +1,14 @@
 //! The directory of copies: read with their digest checked, written whole.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::DownloadError;
+use crate::adapter::content;
 use crate::model::Digest;
 
 /// A temporary file of this age belongs to nobody.
@@ -62,22 +63,7 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         now.as_nanos(),
     );
     let temporary = path.with_extension(format!("{}-{}-{}.tmp", own.0, own.1, own.2));
-    let written = (|| {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
-    })();
-    if written.is_err() {
-        // The error that counts is the first one; a left-over temporary file is never read.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
+    content::write_whole(path, &temporary, bytes)
 }
 
 /// Removes temporary files that a killed host left; another host may be writing one of the last hour.

@@ -129,7 +129,7 @@ pub(super) fn open(path: &Path, settings: &SqliteSettings, author: Author) -> Re
 }
 
 /// Directories of mode 0700 and a file of mode 0600, which SQLite then takes for the files beside it too.
-fn create(path: &Path) -> std::io::Result<()> {
+pub(in crate::adapter) fn create(path: &Path) -> std::io::Result<()> {
     let (mut directory, mut file) = (DirBuilder::new(), OpenOptions::new());
     #[cfg(unix)]
     {

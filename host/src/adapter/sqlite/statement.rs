@@ -104,9 +104,10 @@ fn step(
             .raw_bind_parameter(index + 1, parameter)
             .map_err(|error| session.translate(error))?;
     }
-    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
-    let width = columns.len();
-    let mut columns = Some(columns);
+    // A kept statement is compiled anew by its first step where the schema has changed, by another revision for
+    // example: what its columns are is known afterwards. Without a row it matters less.
+    let mut columns = Some(names(statement));
+    let mut width = 0;
     let mut rows = statement.raw_query();
     let mut count = 0_usize;
     loop {
@@ -120,8 +121,10 @@ fn step(
                 });
             }
         };
-        if let Some(columns) = columns.take() {
-            sink.columns(columns);
+        if let Some(before) = columns.take() {
+            let now = next.map_or(before, |row| names(row.as_ref()));
+            width = now.len();
+            sink.columns(now);
         }
         let Some(row) = next else { return Ok(()) };
         count = count.saturating_add(1);
@@ -140,6 +143,10 @@ fn step(
         }
         sink.row(values, bytes.saturating_add(size_of::<Row>()))?;
     }
+}
+
+fn names(statement: &Statement<'_>) -> Vec<String> {
+    statement.column_names().map(str::to_owned).collect()
 }
 
 fn owned(value: ValueRef<'_>) -> Option<Value> {

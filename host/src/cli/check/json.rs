@@ -11,6 +11,7 @@ use super::text::{data_kind, link_kind};
 use crate::host::check::{
     Checked, ComponentFacts, EdgeScope, Finding, Graph, LinkCallee, LinkEdge, RouteTarget, Severity,
 };
+use crate::telemetry::harmless_json;
 
 /// One app.
 #[derive(Default, Serialize)]
@@ -120,9 +121,7 @@ struct HostObject<'a> {
 
 /// Prints the app on one line.
 pub(super) fn print(checked: &Checked) -> anyhow::Result<String> {
-    let mut text = serde_json::to_string(&document(checked))?;
-    text.push('\n');
-    Ok(text)
+    line(&document(checked))
 }
 
 /// Prints on one line that there is no app to look at, and why.
@@ -150,7 +149,12 @@ pub(super) fn refused(failure: &Failure) -> anyhow::Result<String> {
         }],
         ..Document::default()
     };
-    let mut text = serde_json::to_string(&document)?;
+    line(&document)
+}
+
+/// On one line, harmless on a terminal.
+fn line(document: &Document<'_>) -> anyhow::Result<String> {
+    let mut text = harmless_json(&serde_json::to_string(document)?);
     text.push('\n');
     Ok(text)
 }
@@ -319,6 +323,7 @@ mod tests {
         let object = value(Failure {
             error,
             hint: Some("do this".into()),
+            exit: crate::cli::Exit::Failed,
         });
         assert_eq!(
             object["findings"],

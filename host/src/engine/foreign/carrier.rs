@@ -122,6 +122,7 @@ impl Cases {
             | CallError::TooDeep
             | CallError::NoRequest
             | CallError::Refused(_)
+            | CallError::Interrupted
             | CallError::Abandoned
             | CallError::Host => None,
         };

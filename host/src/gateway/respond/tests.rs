@@ -54,6 +54,7 @@ fn errors() -> Vec<(GatewayError, u16, &'static str)> {
             408,
             "request-timeout",
         ),
+        (GatewayError::Interrupted, 503, "interrupted"),
         (GatewayError::Internal, 500, "internal"),
     ]
 }

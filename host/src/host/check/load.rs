@@ -85,26 +85,18 @@ fn component(app: &App, name: &ServiceName, fetched: &Fetched, engines: &Engines
             service: name.clone(),
         });
     };
-    let composed = composing::component(app, service, fetched)?;
-    let compiles = || {
-        tracing::info!(
-            service = name.as_str(),
-            kib = composed.bytes.len() / 1024,
-            "compiling"
-        )
-    };
-    let compiled = engines
-        .load(&composed.bytes, &compiles)
-        .map_err(|source| Error::Compile {
-            service: name.clone(),
-            path: service.source.clone(),
-            source,
-        })?;
+    let (bytes, composed) = composing::component(app, service, fetched)?;
+    let compiles = || tracing::info!(service = name.as_str(), kib = bytes.len() / 1024, "compiling");
+    let compiled = engines.load(&bytes, &compiles).map_err(|source| Error::Compile {
+        service: name.clone(),
+        component: service.source.display().to_string(),
+        source,
+    })?;
     let contracts = linking::contracts(service, &compiled)?;
     Ok(Loaded {
         name: name.clone(),
-        anatomy: Anatomy::of(&composed.bytes),
-        bytes: composed.bytes,
+        anatomy: Anatomy::of(&bytes),
+        bytes,
         satisfied: composed.satisfied,
         compiled,
         contracts,

@@ -3,7 +3,7 @@
 use toml::Spanned;
 
 use super::link::ComponentTool;
-use super::{Dependency, Link, NO_TARGETS};
+use super::{Dependency, Link, NO_TARGETS, Probe};
 use crate::manifest::error::Fault;
 use crate::manifest::read::{Entries, Item, Owner, Read, Result, Table, fail};
 
@@ -22,6 +22,7 @@ pub(in crate::manifest) struct Component {
     pub(in crate::manifest) key_value_stores: Vec<Spanned<String>>,
     pub(in crate::manifest) sqlite_databases: Vec<Spanned<String>>,
     pub(in crate::manifest) build: Option<Build>,
+    pub(in crate::manifest) probe: Option<Probe>,
     pub(in crate::manifest) connections: Connections,
 }
 
@@ -61,7 +62,7 @@ impl Read for Component {
             "profile",
             "write the settings of that profile into the component itself",
         )?;
-        let component = Self {
+        let mut component = Self {
             span: item.span(),
             source: match table.item("source") {
                 Some(source) => file_source(&source)?,
@@ -76,12 +77,16 @@ impl Read for Component {
             key_value_stores: table.or_default("key_value_stores")?,
             sqlite_databases: table.or_default("sqlite_databases")?,
             build: table.optional("build")?,
+            probe: None,
             connections: Connections {
                 dependencies: table.or_default("dependencies")?,
                 dependencies_inherit_configuration: table.optional("dependencies_inherit_configuration")?,
-                links: table.or_default::<ComponentTool>("tool")?.links,
+                links: Entries::default(),
             },
         };
+        let tool: ComponentTool = table.or_default("tool")?;
+        component.probe = tool.probe;
+        component.connections.links = tool.links;
         table.close(Owner::Spin)?;
         Ok(component)
     }

@@ -4,12 +4,14 @@ use std::num::NonZeroU32;
 
 use toml::Spanned;
 
+use super::Probe;
 use crate::manifest::read::{Entries, Item, Owner, Read, Result, Table};
 
 /// `[component.<id>.tool]`: only Midplane's own table is read.
 #[derive(Default)]
 pub(in crate::manifest) struct ComponentTool {
     pub(in crate::manifest) links: Entries<Link>,
+    pub(in crate::manifest) probe: Option<Probe>,
 }
 
 /// One entry of `links`.
@@ -27,6 +29,7 @@ impl Read for ComponentTool {
         let mut table = Table::open(&own)?;
         let tool = Self {
             links: table.or_default("links")?,
+            probe: table.optional("probe")?,
         };
         table.close(Owner::Midplane)?;
         Ok(tool)

@@ -277,8 +277,8 @@ fn url(text: &Spanned<String>) -> Result<Url> {
 
 /// `sha256:` and 64 hexadecimal digits.
 fn digest(text: &Spanned<String>) -> Result<Digest> {
-    let parsed = text.get_ref().strip_prefix("sha256:").and_then(hex);
-    parsed.map(Digest::from_bytes).map_or_else(
+    let parsed = text.get_ref().strip_prefix("sha256:").and_then(Digest::from_hex);
+    parsed.map_or_else(
         || {
             invalid(
                 format!("the digest {:?}", shorten(text.get_ref())),
@@ -289,21 +289,4 @@ fn digest(text: &Spanned<String>) -> Result<Digest> {
         },
         Ok,
     )
-}
-
-fn hex(digits: &str) -> Option<[u8; 32]> {
-    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
-    if pairs.len() != 32 || !rest.is_empty() {
-        return None;
-    }
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
-    let mut bytes = [0; 32];
-    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = digit(*high)? << 4 | digit(*low)?;
-    }
-    Some(bytes)
 }

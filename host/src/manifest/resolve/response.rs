@@ -1,4 +1,4 @@
-//! `static_response` of a trigger: what HTTP itself says about status and headers is checked here.
+//! `static_response` of a trigger: what HTTP itself says about status and headers is checked here, for probes too.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -13,40 +13,47 @@ use crate::manifest::read::Result;
 /// The response as the gateway can send it.
 pub(super) fn resolve(raw: Spanned<raw::StaticResponse>) -> Result<StaticResponse> {
     let raw = raw.into_inner();
-    let mut status = StatusCode::OK;
-    if let Some(code) = raw.status_code {
-        status = match StatusCode::from_u16(*code.get_ref()) {
-            Ok(status) if (200..600).contains(&status.as_u16()) => status,
-            _ => {
-                let what = format!("the status {}", code.get_ref());
-                return invalid(what, "a response has a status from 200 to 599", None, code.span());
-            }
-        };
-    }
+    let status = raw.status_code.as_ref().map_or(Ok(StatusCode::OK), |code| {
+        status(code, "a response has a status from 200 to 599")
+    })?;
     let mut headers = HeaderMap::new();
     for (name, value) in raw.headers.0 {
-        let what = || format!("the header {:?}", shorten(name.get_ref()));
-        let Ok(header) = HeaderName::try_from(name.get_ref().as_str()) else {
-            return invalid(what(), "HTTP has no such name", None, name.span());
-        };
-        if is_framing(&header) {
-            return invalid(what(), "the host itself sets it", Some("remove it"), name.span());
-        }
-        let Ok(text) = HeaderValue::try_from(value.get_ref().as_str()) else {
-            return invalid(
-                what(),
-                "a value has no line breaks or control characters",
-                None,
-                value.span(),
-            );
-        };
-        headers.append(header, text);
+        let (name, value) = header(&name, &value)?;
+        headers.append(name, value);
     }
     Ok(StaticResponse {
         status,
         headers,
         body: Bytes::from(raw.body.unwrap_or_default()),
     })
+}
+
+/// A status that a response can have; `rule` says so.
+pub(super) fn status(code: &Spanned<u16>, rule: &str) -> Result<StatusCode> {
+    match StatusCode::from_u16(*code.get_ref()) {
+        Ok(status) if (200..600).contains(&status.as_u16()) => Ok(status),
+        _ => invalid(format!("the status {}", code.get_ref()), rule, None, code.span()),
+    }
+}
+
+/// A header that HTTP has, and that is not the host's to set.
+pub(super) fn header(name: &Spanned<String>, value: &Spanned<String>) -> Result<(HeaderName, HeaderValue)> {
+    let what = || format!("the header {:?}", shorten(name.get_ref()));
+    let Ok(header) = HeaderName::try_from(name.get_ref().as_str()) else {
+        return invalid(what(), "HTTP has no such name", None, name.span());
+    };
+    if is_framing(&header) {
+        return invalid(what(), "the host itself sets it", Some("remove it"), name.span());
+    }
+    let Ok(text) = HeaderValue::try_from(value.get_ref().as_str()) else {
+        return invalid(
+            what(),
+            "a value has no line breaks or control characters",
+            None,
+            value.span(),
+        );
+    };
+    Ok((header, text))
 }
 
 /// Headers about the connection and the length, which only the host can know.

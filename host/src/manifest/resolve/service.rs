@@ -6,7 +6,7 @@ use std::path::{Component as PathPart, Path};
 
 use toml::Spanned;
 
-use super::{Resolver, invalid, parse_name};
+use super::{Resolver, invalid, parse_name, probe};
 use crate::manifest::app::{AllowedHost, Build, FileMount, Service};
 use crate::manifest::error::{Fault, shorten};
 use crate::manifest::raw;
@@ -48,6 +48,7 @@ impl Resolver<'_> {
             key_value_stores: labels(&raw.key_value_stores)?,
             sqlite_databases: labels(&raw.sqlite_databases)?,
             build: raw.build.map(|build| self.build(build)).transpose()?,
+            probe: raw.probe.map(probe::resolve).transpose()?,
             links: BTreeMap::new(),
             dependencies: Vec::new(),
             location: self.source.location(&raw.span),

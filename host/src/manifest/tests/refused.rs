@@ -13,6 +13,7 @@ mod app;
 mod component;
 mod dependency;
 mod link;
+mod probe;
 mod trigger;
 
 /// The message of a manifest, in the form of the table.
@@ -63,6 +64,11 @@ fn what_is_wrong_with_a_component_is_shown_at_its_place() {
 #[test]
 fn what_is_wrong_with_a_link_is_shown_at_its_place() {
     check(link::CASES);
+}
+
+#[test]
+fn what_is_wrong_with_a_probe_is_shown_at_its_place() {
+    check(probe::CASES);
 }
 
 #[test]

@@ -11,22 +11,23 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use super::{Format, Style};
 use crate::telemetry::{
-    AccessRecord, FailureKind, GuestFailure, LogOptions, Origin, RequestId, ResponseEnd, Stream, access,
-    access_enabled, guest_failure, guest_line, layer::LogLayer, targets,
+    AccessRecord, FailureKind, GuestFailure, LogOptions, Origin, RequestId, ResponseEnd, Stream, Tail,
+    access, access_enabled, guest_failure, guest_line, layer::LogLayer, targets,
 };
 
 /// What `events` logs, line by line as it reaches the sink.
 fn logged(format: Format, options: &LogOptions, events: impl FnOnce()) -> Vec<String> {
+    // With a single subscriber, tests of other threads, which have none, would decide for all what is of interest.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let lines = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&lines);
     let layer = LogLayer::new(format, move |line: &[u8]| {
         sink.lock()
             .unwrap()
             .push(String::from_utf8(line.to_vec()).unwrap());
-    });
-    let subscriber = tracing_subscriber::registry()
-        .with(targets(options).unwrap())
-        .with(layer);
+    })
+    .filtered(targets(options).unwrap(), Tail::new());
+    let subscriber = tracing_subscriber::registry().with(layer);
     tracing::subscriber::with_default(subscriber, events);
     std::mem::take(&mut *lines.lock().unwrap())
 }

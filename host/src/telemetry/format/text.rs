@@ -161,6 +161,7 @@ impl Pen<'_> {
     }
 }
 
-fn needs_quotes(text: &str) -> bool {
+/// Whether `key=text` would be misread.
+pub(in crate::telemetry) fn needs_quotes(text: &str) -> bool {
     text.is_empty() || text.contains(|letter: char| letter.is_whitespace() || matches!(letter, '"' | '='))
 }

@@ -7,7 +7,7 @@ use std::{
 
 /// A point in time, shown as `2026-03-01T12:03:04.123Z` (RFC 3339).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Timestamp {
+pub(in crate::telemetry) struct Timestamp {
     year: u64,
     month: u64,
     day: u64,
@@ -23,7 +23,7 @@ pub(super) struct Clock {
 
 impl Timestamp {
     /// Times before 1970 count as 1970.
-    pub(super) fn of(time: SystemTime) -> Self {
+    pub(in crate::telemetry) fn of(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         // The Gregorian calendar in eras of 400 years that begin on the first of March of year 0, so that the
         // leap day is the last of a year.

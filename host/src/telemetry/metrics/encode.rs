@@ -19,7 +19,7 @@ use super::{
     histogram::{Snapshot, seconds},
     link::{LinkMetrics, LinkOutcome},
     process,
-    revision::{ErrorReason, Instantiation, OutboundOutcome, RevisionMetrics, STATUS_CLASSES},
+    revision::{CallOutcome, ErrorReason, Instantiation, OutboundOutcome, RevisionMetrics, STATUS_CLASSES},
 };
 use crate::telemetry::{DroppedLines, trace::SpanCounts};
 
@@ -122,6 +122,15 @@ impl Host {
             rows.iter().flat_map(|row| {
                 let counts = ErrorReason::ALL.iter().zip(&row.metrics.errors);
                 counts.map(|(reason, count)| (row.labels_and("reason", reason.as_str()), count.load(Relaxed)))
+            }),
+        )?;
+        page.counter(
+            ("calls", None, "Calls of contracts that ended"),
+            rows.iter().flat_map(|row| {
+                let counts = CallOutcome::ALL.iter().zip(&row.metrics.calls);
+                counts.map(|(outcome, count)| {
+                    (row.labels_and("outcome", outcome.as_str()), count.load(Relaxed))
+                })
             }),
         )?;
         page.histogram(

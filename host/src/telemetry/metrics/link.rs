@@ -27,6 +27,8 @@ label! {
         Overload = "overload",
         /// The caller did not wait for the end.
         Cancelled = "cancelled",
+        /// The callee's revision was replaced, and the time for calls to finish was over.
+        Interrupted = "interrupted",
         /// The chain of calls is too deep.
         TooDeep = "too_deep",
         /// The generation of the request has no such callee.

@@ -52,6 +52,8 @@ label! {
         Timeout = "timeout",
         /// No instance became free in time.
         Overload = "overload",
+        /// The revision was replaced, and the time for requests to finish was over.
+        Interrupted = "interrupted",
         /// The client left before the end of the response.
         Cancelled = "cancelled",
         /// The request's body exceeds its limit.
@@ -91,6 +93,67 @@ label! {
     }
 }
 
+label! {
+    /// How a call of a contract's function ended at the revision that was called.
+    CallOutcome {
+        /// It returned, whatever it returned.
+        Answered = "answered",
+        /// It trapped, took too long, could not be instantiated, or has no such function.
+        Failed = "failed",
+    }
+}
+
+/// What a request says about the revision that it was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The revision answered it.
+    Served,
+    /// The revision failed at it, or answered with a status of 5xx.
+    Failed,
+    /// Nothing: the client is at fault, or the host is, or the revision was replaced.
+    Excused,
+}
+
+/// What a revision was asked for so far, and how much of it it failed at: what a canary is judged by. Requests and calls that
+/// say nothing about it ([`Verdict::Excused`]) are in neither number, and so are those that were cancelled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Requests that were answered, calls that ended, and those of both that found no place.
+    pub served: u64,
+    /// Of these: answers of 5xx; requests and calls that trapped, took too long, had no response or could not be instantiated,
+    /// be it after their answer; and those that found no place, since a revision that is too slow runs out of places.
+    pub failed: u64,
+}
+
+impl Tally {
+    /// What was added since `earlier`. Counters that were not read at the same instant may disagree for a
+    /// moment: a failure counts as served too.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        let failed = self.failed.saturating_sub(earlier.failed);
+        Self {
+            served: self.served.saturating_sub(earlier.served).max(failed),
+            failed,
+        }
+    }
+
+    /// The share of failures, from 0 to 1.
+    #[must_use]
+    pub fn rate(self) -> f64 {
+        match self.served {
+            0 => 0.0,
+            served => self.failed as f64 / served as f64,
+        }
+    }
+
+    /// The share of failures, for people: `1.11 %`.
+    #[must_use]
+    pub fn percent(self) -> String {
+        let text = format!("{:.2}", self.rate() * 100.0);
+        format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
+    }
+}
+
 pub(super) const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// The figures of one revision of one service.
@@ -107,6 +170,9 @@ pub struct RevisionMetrics {
     pub(super) traps: AtomicU64,
     pub(super) outbound: [AtomicU64; OutboundOutcome::ALL.len()],
     pub(super) log_lines_dropped: AtomicU64,
+    pub(super) calls: [AtomicU64; CallOutcome::ALL.len()],
+    served: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl RevisionMetrics {
@@ -129,6 +195,47 @@ impl RevisionMetrics {
     /// Counts a request that the revision failed to serve.
     pub fn error(&self, reason: ErrorReason) {
         add(&self.errors, reason.index());
+    }
+
+    /// Counts a call of a contract's function that ended. One that says nothing about the revision is not counted.
+    pub fn called(&self, outcome: CallOutcome) {
+        add(&self.calls, outcome.index());
+        self.tell(match outcome {
+            CallOutcome::Answered => Verdict::Served,
+            CallOutcome::Failed => Verdict::Failed,
+        });
+    }
+
+    /// Counts a failure at a request or a call that was counted as answered already: the guest worked on for it.
+    pub fn failed_afterwards(&self) {
+        self.failed.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a request or a call that found no place at the revision.
+    pub fn turned_away(&self) {
+        self.tell(Verdict::Failed);
+    }
+
+    /// What it was asked for so far, and how much of it it failed at.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let failed = self.failed.load(Relaxed);
+        let served = self.served.load(Relaxed);
+        Tally {
+            served,
+            // What is counted between the two loads must not make more failures than requests.
+            failed: failed.min(served),
+        }
+    }
+
+    fn tell(&self, verdict: Verdict) {
+        if verdict == Verdict::Excused {
+            return;
+        }
+        self.served.fetch_add(1, Relaxed);
+        if verdict == Verdict::Failed {
+            self.failed.fetch_add(1, Relaxed);
+        }
     }
 
     /// Counts an instance that trapped.
@@ -183,14 +290,15 @@ pub struct InFlight {
 
 impl InFlight {
     /// Counts the request as answered: `duration` runs from its head to the end of the response's body.
-    pub fn finish(mut self, status: StatusCode, duration: Duration) {
+    pub fn finish(mut self, status: StatusCode, duration: Duration, verdict: Verdict) {
         self.ended = true;
+        self.metrics.tell(verdict);
         let class = usize::from(status.as_u16() / 100).clamp(1, STATUS_CLASSES.len()) - 1;
         add(&self.metrics.requests, class);
         self.metrics.duration.observe(duration);
     }
 
-    /// It was a call of a contract, which has ended; calls are counted by link.
+    /// It was a call of a contract, which has ended; see [`RevisionMetrics::called`].
     pub fn call_ended(mut self) {
         self.ended = true;
     }

@@ -7,7 +7,10 @@ use std::{
 
 use http::StatusCode;
 
-use super::{CacheLookup, ErrorReason, Instantiation, LinkOutcome, Metrics, OutboundOutcome};
+use super::{
+    CacheLookup, CallOutcome, ErrorReason, Instantiation, LinkOutcome, Metrics, OutboundOutcome, Tally,
+    Verdict,
+};
 
 /// The value of the one sample that is written so.
 fn sample(text: &str, series: &str) -> Option<f64> {
@@ -82,7 +85,7 @@ fn a_request_is_counted_once_in_every_family_it_belongs_to() {
     let labels = "{app=\"shop\",service=\"catalog\",revision=\"0a\"";
     let in_flight = format!("midplane_requests_in_flight{labels}}}");
     assert_eq!(sample(&metrics.encode(), &in_flight), Some(1.0));
-    request.finish(StatusCode::NOT_FOUND, Duration::from_millis(3));
+    request.finish(StatusCode::NOT_FOUND, Duration::from_millis(3), Verdict::Served);
     let text = metrics.encode();
     for (series, value) in [
         (in_flight.as_str(), 0.0),
@@ -104,6 +107,37 @@ fn a_request_is_counted_once_in_every_family_it_belongs_to() {
         .collect();
     assert_eq!(buckets.len(), 18);
     assert_eq!(buckets.iter().filter(|count| **count == "1").count(), 13);
+}
+
+#[test]
+fn the_tally_has_what_says_something_about_the_revision() {
+    let metrics = Metrics::new();
+    let revision = metrics.revision("shop", "catalog", "0a");
+    let finish = |status, verdict| {
+        let status = StatusCode::from_u16(status).unwrap();
+        revision.begin().finish(status, Duration::ZERO, verdict);
+    };
+    assert_eq!(revision.tally(), Tally::default());
+    finish(200, Verdict::Served);
+    finish(404, Verdict::Served);
+    finish(500, Verdict::Failed);
+    finish(503, Verdict::Excused);
+    drop(revision.begin());
+    assert_eq!(revision.tally(), Tally { served: 3, failed: 1 });
+    revision.called(CallOutcome::Answered);
+    revision.called(CallOutcome::Failed);
+    revision.begin().call_ended();
+    assert_eq!(revision.tally(), Tally { served: 5, failed: 2 });
+    revision.turned_away();
+    revision.failed_afterwards();
+    assert_eq!(revision.tally(), Tally { served: 6, failed: 4 });
+    let text = metrics.encode();
+    for (outcome, calls) in [("answered", 1.0), ("failed", 1.0)] {
+        let series = format!(
+            "midplane_calls_total{{app=\"shop\",service=\"catalog\",revision=\"0a\",outcome=\"{outcome}\"}}"
+        );
+        assert_eq!(sample(&text, &series), Some(calls), "{text}");
+    }
 }
 
 #[test]
@@ -227,9 +261,11 @@ fn a_revision_has_one_handle_and_its_series_go_with_it() {
 fn statuses_outside_the_five_classes_are_counted_at_the_nearest() {
     let metrics = Metrics::new();
     let revision = metrics.revision("shop", "s", "r");
-    revision
-        .begin()
-        .finish(StatusCode::from_u16(999).unwrap(), Duration::ZERO);
+    revision.begin().finish(
+        StatusCode::from_u16(999).unwrap(),
+        Duration::ZERO,
+        Verdict::Served,
+    );
     let series = "midplane_requests_total{app=\"shop\",service=\"s\",revision=\"r\",status=\"5xx\"}";
     assert_eq!(sample(&metrics.encode(), series), Some(1.0));
 }

@@ -34,6 +34,28 @@ async fn data_survives_its_host_and_lies_where_it_is_listed() {
     assert_eq!(again.key_value().get("k".into()).await, Ok(Some(b"v".to_vec())));
 }
 
+#[tokio::test]
+async fn a_table_that_somebody_else_changed_is_read_as_it_is_now() {
+    let fixture = Fixture::new(fast());
+    let older = fixture.database().connect().await.unwrap();
+    let newer = fixture.database().connect().await.unwrap();
+    run(&older, "CREATE TABLE t (x)").await.unwrap();
+    run(&older, "INSERT INTO t VALUES (1)").await.unwrap();
+    let seen = async || {
+        let result = run(&older, "SELECT * FROM t").await.unwrap();
+        (result.columns, result.rows)
+    };
+    assert_eq!(seen().await.0, ["x"]);
+    run(&newer, "ALTER TABLE t ADD COLUMN y DEFAULT 2").await.unwrap();
+    let (columns, rows) = seen().await;
+    assert_eq!(columns, ["x", "y"]);
+    assert_eq!(rows, [[Value::Integer(1), Value::Integer(2)]]);
+    run(&newer, "ALTER TABLE t DROP COLUMN x").await.unwrap();
+    let (columns, rows) = seen().await;
+    assert_eq!(columns, ["y"]);
+    assert_eq!(rows, [[Value::Integer(2)]]);
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn only_the_owner_may_read_the_data() {
