@@ -1,4 +1,12 @@
-//! The operator's listener.
+//! The operator's listener: whether the host is ready, its figures, and its API.
+//!
+//! Every answer that a test gets through [`api::Api`] is held against the document that the host itself serves.
+
+mod access;
+mod api;
+mod document;
+mod ready;
+mod walk;
 
 use http::Request;
 

@@ -12,8 +12,8 @@ mod upstream;
 
 use std::time::Duration;
 
-pub use build::{component, fixture, fixtures_folder};
-pub use client::{Answer, Body, Connection, Protocol, empty, full, raw, streamed};
+pub use build::{component, fixture, fixtures_folder, workshop, workspace};
+pub use client::{Answer, Body, BodySender, Connection, Protocol, empty, full, raw, streamed};
 pub use host::{Builder, Finished, TestHost, program};
 pub use log::Line;
 pub use upstream::Upstream;

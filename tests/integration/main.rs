@@ -12,11 +12,14 @@ mod http;
 mod link;
 mod logging;
 mod readme;
+mod rollout;
 mod scaffold;
 mod services;
 mod shop;
 mod shutdown;
+mod storm;
 mod testing;
+mod watch;
 
 use std::fs;
 use std::path::Path;

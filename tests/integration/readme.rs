@@ -4,13 +4,14 @@
 //!   is its whole output. `…` stands for any text within a line, a line of `…` alone for any number of lines.
 //!   `cargo run --release --` and `midplane` are the host of this test's profile, ports 3000 and 3001 are free ones, and so is
 //!   4318, behind which something takes spans;
-//! - the section [`WRITING`] is a session of its own, in which a `diff` block changes files as it says;
+//! - the sections [`APP`] are a session of their own, in which a `diff` block changes files as it says;
 //! - a `toml` or `rust` block is the file that its first line names: the service of the page is built from them and
 //!   served, the Rust ones are tests of this folder, or the fixtures that other tests drive;
 //! - a `mermaid` block is the picture of the shop;
 //! - a `sh` block is not executed, and stands in [`NOT_EXECUTED`] with the reason.
 
 mod alone;
+mod listed;
 mod page;
 mod session;
 mod shell;
@@ -27,17 +28,21 @@ use crate::scaffold::{guest_build, new_app_folder};
 use page::{Block, patched};
 use session::{Session, with_midplane};
 
-/// The section that begins with a new app.
-const WRITING: &str = "Writing a service";
+/// The sections about a new app: it is made, and then changed while it is served.
+const APP: [&str; 2] = ["Writing a service", "Hot swap"];
 /// Where the page has a collector of traces.
 const COLLECTOR: &str = "127.0.0.1:4318";
 
 /// `sh` blocks, and why nobody runs them here.
-const NOT_EXECUTED: [(&str, &str); 2] = [
+const NOT_EXECUTED: [(&str, &str); 3] = [
     ("cargo test", "it is what runs this test"),
     (
         "cargo install --path host",
         "it builds the same binary anew, for minutes",
+    ),
+    (
+        "cargo run --release -p midplane-storm --bin swap-storm -- --requests 10000000 --swaps 1000",
+        "it takes an optimised host and very long; `storm.rs` runs the short form",
     ),
 ];
 
@@ -47,6 +52,10 @@ fn root() -> &'static Path {
 
 fn readme() -> String {
     fs::read_to_string(root().join("README.md")).expect("the page is there")
+}
+
+fn is_app(block: &Block) -> bool {
+    APP.contains(&block.section.as_str())
 }
 
 /// The block that is the file of this name, without the line that names it.
@@ -81,7 +90,7 @@ async fn every_command_of_the_page_does_what_the_page_says() {
     let blocks = page::blocks(&text);
     for block in blocks
         .iter()
-        .filter(|block| block.kind == "console" && block.section != WRITING)
+        .filter(|block| block.kind == "console" && !is_app(block))
     {
         session.follow(block).await;
     }
@@ -122,7 +131,7 @@ async fn a_new_app_becomes_what_the_page_says() {
     let mut session = Session::start(&folder, environment).await;
     let blocks = page::blocks(&readme());
     let mut added = Vec::new();
-    for block in blocks.iter().filter(|block| block.section == WRITING) {
+    for block in blocks.iter().filter(|block| is_app(block)) {
         match block.kind.as_str() {
             "console" => session.follow(block).await,
             "diff" => {
@@ -143,7 +152,7 @@ async fn a_new_app_becomes_what_the_page_says() {
     }
     assert_eq!(
         added,
-        [10, 1],
+        [10, 1, 0, 1],
         "the page says that the third service takes ten lines"
     );
     assert_eq!(session.end().await, 1);
@@ -175,7 +184,7 @@ fn what_is_not_executed_is_known() {
             block.line
         );
         assert!(
-            block.kind != "diff" || block.section == WRITING,
+            block.kind != "diff" || is_app(block),
             "README.md:{}: a diff that nobody applies",
             block.line
         );
@@ -278,173 +287,6 @@ fn build(folder: &Path) {
         place.join("hello.wasm"),
     )
     .expect("it was built");
-}
-
-#[tokio::test]
-async fn the_commands_and_options_of_the_page_are_those_of_the_binary() {
-    let folder = tempfile::tempdir().unwrap();
-    let page = readme();
-    let help = Finished::of(&["--help"], folder.path()).await.stdout;
-    let commands: Vec<&str> = help
-        .lines()
-        .skip_while(|line| *line != "Commands:")
-        .skip(1)
-        .map_while(|line| line.strip_prefix("  ")?.split_whitespace().next())
-        .filter(|command| *command != "help")
-        .collect();
-    assert!(commands.len() >= 6, "{help}");
-    for command in commands {
-        assert!(
-            page.contains(&format!("| `midplane {command}")),
-            "README.md has no row for `midplane {command}`"
-        );
-        let help = Finished::of(&[command, "--help"], folder.path()).await.stdout;
-        let is_flag = |word: &&str| word.starts_with("--") && word.len() > 2;
-        let options: Vec<&str> = help
-            .split_whitespace()
-            .filter(is_flag)
-            .map(|word| word.trim_matches(|c: char| !c.is_ascii_alphanumeric() && c != '-'))
-            .filter(|word| *word != "--help" && *word != "--file")
-            .collect();
-        assert!(options.len() >= 4, "{help}");
-        for option in options {
-            assert!(
-                page.contains(option),
-                "README.md does not name {option} of {command}"
-            );
-        }
-    }
-}
-
-/// What stands in a table at the head of a source, in the first column, in backticks.
-fn first_column(source: &str) -> Vec<String> {
-    let text = fs::read_to_string(root().join("host/src").join(source)).expect("the source is there");
-    let rows = text.lines().filter_map(|line| line.strip_prefix("//! | `"));
-    let cells = rows.filter_map(|row| row.split(" | ").next());
-    cells
-        .flat_map(|cell| cell.split(", "))
-        .map(|name| name.trim_matches('`').to_owned())
-        .collect()
-}
-
-#[test]
-fn the_metrics_and_the_variables_of_tracing_are_on_the_page() {
-    let page = readme();
-    let metrics = first_column("telemetry/metrics.rs");
-    assert!(metrics.len() > 20, "{metrics:?}");
-    for metric in metrics {
-        assert!(
-            page.contains(&format!("`{metric}`")),
-            "README.md does not name {metric}"
-        );
-    }
-    let variables = first_column("telemetry/trace/settings.rs");
-    assert!(variables.len() > 12, "{variables:?}");
-    for variable in variables {
-        // `OTEL_EXPORTER_OTLP_TRACES_…` and `OTEL_EXPORTER_OTLP_…` are told by what differs.
-        let short = variable
-            .strip_prefix("OTEL_EXPORTER_OTLP_TRACES")
-            .or_else(|| variable.strip_prefix("OTEL_EXPORTER_OTLP"));
-        let short = short.unwrap_or(&variable);
-        assert!(page.contains(short), "README.md does not name {variable}");
-    }
-}
-
-/// Every key that the host reads, and every one that it refuses by name, stands on the page.
-#[test]
-fn the_keys_of_the_page_are_those_that_the_host_reads() {
-    let page = readme();
-    let mut keys = Vec::new();
-    for source in [
-        "manifest/raw.rs",
-        "manifest/raw/component.rs",
-        "manifest/raw/dependency.rs",
-        "manifest/raw/link.rs",
-        "manifest/raw/trigger.rs",
-        "host/runtime_config/section.rs",
-    ] {
-        let path = root().join("host/src").join(source);
-        let text = fs::read_to_string(&path).expect("the source is there");
-        for call in [
-            ".optional",
-            ".or_default",
-            ".required",
-            ".refuse",
-            ".item",
-            ".read",
-        ] {
-            for after in text.split(call).skip(1) {
-                // `::<Type>` may stand between the call and its argument.
-                let Some((between, argument)) = after.split_once('(') else {
-                    continue;
-                };
-                let key = argument
-                    .trim_start()
-                    .strip_prefix('"')
-                    .and_then(|rest| rest.split('"').next());
-                if let Some(key) = key.filter(|_| between.is_empty() || between.starts_with("::<")) {
-                    keys.push((source, key.to_owned()));
-                }
-            }
-        }
-    }
-    assert!(keys.len() > 60, "{} keys were found", keys.len());
-    for (source, key) in keys {
-        // In prose as `key`, in a block of the runtime configuration as `key =` or `[key`.
-        let forms = [
-            format!("`{key}`"),
-            format!("`{key} "),
-            format!("\n{key} ="),
-            format!("[{key}"),
-            format!(".{key}]"),
-        ];
-        assert!(
-            forms.iter().any(|form| page.contains(form)),
-            "README.md does not name `{key}` of {source}"
-        );
-    }
-}
-
-/// A limit of the page is one of the bounds in `host/ARCHITECTURE.md`, which are held against the code.
-#[test]
-fn the_limits_of_the_page_are_those_of_the_architecture() {
-    let architecture = fs::read_to_string(root().join("host/ARCHITECTURE.md")).expect("the page is there");
-    let bounds: Vec<Vec<&str>> = architecture
-        .lines()
-        .map(|line| line.split('|').map(str::trim).collect())
-        .collect();
-    let page = readme();
-    let rows = page
-        .lines()
-        .skip_while(|line| *line != "| limit | default |")
-        .skip(2);
-    let rows: Vec<Vec<&str>> = rows
-        .take_while(|line| line.starts_with('|'))
-        .map(|line| line.split('|').map(str::trim).collect())
-        .collect();
-    assert!(rows.len() > 10, "the table of limits has {} rows", rows.len());
-    for row in rows {
-        let value = row[2].split(" (").next().unwrap_or_default();
-        let known = bounds
-            .iter()
-            .any(|bound| bound.len() > 3 && bound[1].starts_with(name(row[1])) && bound[2] == value);
-        assert!(
-            known,
-            "{:?} with {value:?} is no bound of host/ARCHITECTURE.md",
-            row[1]
-        );
-    }
-}
-
-/// Where the two pages word a bound differently.
-fn name(limit: &str) -> &str {
-    match limit {
-        "time from the upload's last byte (at most 5 minutes) until a response begins, and between two bytes afterwards" => {
-            "time of a request"
-        }
-        "time of a request in that queue" => "their wait",
-        limit => limit,
-    }
 }
 
 #[test]

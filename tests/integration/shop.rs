@@ -12,7 +12,8 @@ mod contract;
 mod data;
 mod openapi;
 mod orders;
-mod schema;
+mod rollout;
+pub mod schema;
 mod sqlite;
 mod token;
 

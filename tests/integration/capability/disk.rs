@@ -27,7 +27,7 @@ async fn keys(host: &TestHost, guest: &str) -> usize {
 
 #[tokio::test]
 async fn a_write_that_finds_the_disk_full_fails_alone() {
-    let app = data(GRANTS).application(PER_SERVICE).small_disk(4096);
+    let app = data(GRANTS).application(PER_SERVICE).small_disk(14 * 1024);
     let host = app.start().await;
     let mut inserted = Vec::new();
     let mut stored = Vec::new();
@@ -85,7 +85,8 @@ async fn a_write_that_finds_the_disk_full_fails_alone() {
 
 #[tokio::test]
 async fn a_disk_without_room_for_compiled_code_is_named_at_the_start() {
-    let failure = data(GRANTS).own_cache().small_disk(512).fail().await;
+    // There is room for the components themselves.
+    let failure = data(GRANTS).own_cache().small_disk(12 * 1024).fail().await;
     for word in ["disk/cache", "No space left on device"] {
         assert!(failure.stderr.contains(word), "no {word} in {}", failure.stderr);
     }

@@ -59,6 +59,23 @@ pub fn component(name: &str) -> PathBuf {
         .with_extension("wasm")
 }
 
+/// A folder for the sources of a workspace that a test makes, kept from run to run.
+pub fn workshop(name: &str) -> PathBuf {
+    target_folder().join("fixtures").join(name)
+}
+
+/// Builds the components of a workspace in a [`workshop`], and returns the folder that has them then. To be called once
+/// in a test run for each.
+pub fn workspace(folder: &Path) -> PathBuf {
+    let target = folder.join("target");
+    let mut build = cargo(folder, &target);
+    build.args(["build", "--release", "--target", "wasm32-wasip2"]);
+    if let Err(failure) = run(build, "the components of a test do not build") {
+        panic!("{failure}");
+    }
+    target.join("wasm32-wasip2/release")
+}
+
 /// The host binary of the profile that this test was built with.
 pub fn binary() -> &'static Path {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();

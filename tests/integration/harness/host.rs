@@ -96,6 +96,12 @@ impl Builder {
         self
     }
 
+    /// A cache in the state directory, which is where a host has it that is told nothing.
+    pub fn default_cache(mut self) -> Self {
+        self.cache = PathBuf::new();
+        self
+    }
+
     pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.state = path.into();
         self
@@ -171,7 +177,9 @@ impl Builder {
         }
         command.args(["--format", "json", "--log-format", "json"]);
         command.arg("--state-dir").arg(&self.state).args(&self.arguments);
-        command.env("MIDPLANE_CACHE_DIR", &self.cache);
+        if !self.cache.as_os_str().is_empty() {
+            command.env("MIDPLANE_CACHE_DIR", &self.cache);
+        }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         let mut child = command.spawn().expect("the binary starts");
         let log = Log::collect(child.stderr.take().expect("stderr is piped"));

@@ -148,7 +148,9 @@ async fn sixteen_services_are_the_longest_chain_and_each_re_entry_has_an_instanc
             let fresh = host
                 .metric("midplane_instantiations_total", &[&label, "kind=\"fresh\""])
                 .await;
-            assert_eq!(fresh, Some(8.0), "{kind:?}: {service}");
+            // One of WASI 0.3 waits from the start on, since it can be reused.
+            let waiting = if kind == RINGS[0] { 1.0 } else { 0.0 };
+            assert_eq!(fresh, Some(8.0 - waiting), "{kind:?}: {service}");
         }
         let answer = host.get("/15/0").await;
         let chain = ["a → b"; 8].join(" → ");

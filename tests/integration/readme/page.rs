@@ -95,14 +95,18 @@ pub fn patched(diff: &str, read: impl Fn(&str) -> String) -> (Vec<(String, Strin
                 added += 1;
                 at += 1;
             } else {
-                let kept = line.strip_prefix(' ').unwrap_or(line);
+                let there = line.strip_prefix([' ', '-']).unwrap_or(line);
                 assert_eq!(
                     lines.get(at).map(String::as_str),
-                    Some(kept),
+                    Some(there),
                     "line {} of {name}",
                     at + 1
                 );
-                at += 1;
+                if line.starts_with('-') {
+                    lines.remove(at);
+                } else {
+                    at += 1;
+                }
             }
         }
     }
@@ -210,6 +214,13 @@ fn a_diff_is_applied_where_it_says() {
     let (files, added) = patched(diff, |_| "one\ntwo\nthree\nfour\n".to_owned());
     let text = "one\nnew\ntwo\nthree\nnewer\nfour\n".to_owned();
     assert_eq!((files, added), (vec![("a".to_owned(), text)], 2));
+
+    let diff = "--- a\n+++ a\n@@ -1,3 +1,2 @@\n one\n-two\n-three\n+3\n four\n";
+    let (files, added) = patched(diff, |_| "one\ntwo\nthree\nfour\n".to_owned());
+    assert_eq!(
+        (files, added),
+        (vec![("a".to_owned(), "one\n3\nfour\n".to_owned())], 1)
+    );
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! [`books`] reads the databases of all three services and says where they contradict each other.
 
-mod books;
+pub(super) mod books;
 mod cancel;
 mod composed;
 mod crash;
@@ -26,7 +26,7 @@ use crate::harness::Builder;
 const PASSWORD: &str = "a password of the tests";
 
 /// A request to order pieces of products.
-fn order(token: &str, key: &str, items: &[(&str, u64)]) -> Call {
+pub(super) fn order(token: &str, key: &str, items: &[(&str, u64)]) -> Call {
     let item = |(id, quantity): &(&str, u64)| json!({ "product_id": id, "quantity": quantity });
     let items: Value = items.iter().map(item).collect();
     post("/orders")
@@ -35,18 +35,18 @@ fn order(token: &str, key: &str, items: &[(&str, u64)]) -> Call {
         .json(&json!({ "items": items }))
 }
 
-fn cancel(token: &str, id: &str) -> Call {
+pub(super) fn cancel(token: &str, id: &str) -> Call {
     post(format!("/orders/{id}/cancel")).bearer(token)
 }
 
-fn read(token: &str, id: &str) -> Call {
+pub(super) fn read(token: &str, id: &str) -> Call {
     get(format!("/orders/{id}")).bearer(token)
 }
 
 /// The shop with its admin at the counter.
-struct Counter {
-    shop: Shop,
-    admin: String,
+pub(super) struct Counter {
+    pub(super) shop: Shop,
+    pub(super) admin: String,
 }
 
 impl Deref for Counter {
@@ -62,19 +62,19 @@ impl Counter {
         Self::open_with(&shop().await).await
     }
 
-    async fn open_with(builder: &Builder) -> Self {
+    pub(super) async fn open_with(builder: &Builder) -> Self {
         let shop = Shop::start(builder).await;
         let admin = shop.admin().await;
         Self { shop, admin }
     }
 
     /// The id of a new product with so many pieces.
-    async fn stocked(&self, sku: &str, pieces: u64) -> String {
+    pub(super) async fn stocked(&self, sku: &str, pieces: u64) -> String {
         text(&self.shop.create(&self.admin, &product(sku, pieces)).await, "id")
     }
 
     /// The token of a new customer.
-    async fn customer(&self, name: &str) -> String {
+    pub(super) async fn customer(&self, name: &str) -> String {
         let email = format!("{name}@example.com");
         self.shop.register(&email, PASSWORD).await.access
     }

@@ -113,7 +113,7 @@ async fn passwords_and_tokens_are_in_no_log_no_metric_and_no_file() {
     assert_eq!(holding(&state, &secrets), Vec::<String>::new());
     // The search does find what is there.
     let address = [("an address".to_owned(), b"ada@example.com".to_vec())];
-    assert_eq!(holding(&state, &address).len(), 1);
+    assert_eq!(holding(&state.join("data"), &address).len(), 1);
 
     let hashes = sqlite::run(&auth, "SELECT password_hash FROM auth_accounts;").await;
     assert_eq!(hashes.len(), 2);
