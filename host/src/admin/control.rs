@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use tokio::sync::broadcast;
 
 use super::api;
-use crate::model::{RevisionId, ServiceName};
+use crate::model::ServiceName;
 
 /// What cannot be done, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -146,9 +146,4 @@ pub trait Control: Send + Sync {
     /// # Errors
     /// [`RefusalKind::NotFound`] where the app has no such service.
     fn logs(&self, service: &ServiceName, follow: bool) -> Result<Feed<api::LogLine>, Refusal>;
-}
-
-/// How a revision is shown in the API.
-pub fn shown(revision: RevisionId) -> String {
-    revision.to_string()
 }

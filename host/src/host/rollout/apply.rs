@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::align::Files;
 use super::change::unknown;
-use super::start::Files;
 use super::{Ask, Done, Failed, RolloutError, Rollouts, Step};
 use crate::host::diff;
 use crate::manifest;
