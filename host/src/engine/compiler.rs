@@ -1,7 +1,7 @@
 //! The threads that compile components.
 //!
 //! Compiling takes seconds of every core that it gets, and requests are served meanwhile: so it has threads of its own, which
-//! run at the lowest priority and leave one core alone where there are several. What bounds it: that many threads; components
+//! run at a low priority and leave one core alone where there are several. What bounds it: that many threads; components
 //! that are compiled at once share them.
 
 use std::num::NonZeroUsize;
@@ -10,8 +10,9 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::shutdown;
 
-/// The lowest priority (`setpriority(2)`).
-const NICE: i32 = 19;
+/// A low priority (`setpriority(2)`): against threads that serve and never rest, a third of their share. With the lowest one a
+/// deploy would not come to its end on a host that is busy for good.
+const NICE: i32 = 5;
 
 /// The pool of threads.
 pub(super) struct Compiler(ThreadPool);
