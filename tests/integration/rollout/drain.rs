@@ -271,8 +271,8 @@ async fn a_drain_can_be_hurried() {
     let hurried = api.post("/services/a/drain", &json!({})).await;
     assert_eq!(hurried.status, StatusCode::OK, "{hurried:?}");
     assert_eq!(hurried.json()["interrupted"], 1);
-    assert_eq!(held.end().await, None);
     assert_eq!(drained(&stage, &outcome["entry"]).await["interrupted"], 1);
+    assert_eq!(held.end().await, None);
     assert_eq!(current.end().await.as_deref(), Some("r2 begin\nr2 end\n"));
     assert_eq!(other.end().await.as_deref(), Some("r1 begin\nr1 end\n"));
     assert_eq!(api.post("/services/none/drain", &json!({})).await.status, 404);

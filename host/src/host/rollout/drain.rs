@@ -60,7 +60,11 @@ impl Drains {
         let list = self.list.lock();
         let own = list.iter().filter(|draining| draining.service == *service);
         own.map(|draining| {
-            let left = draining.revision.upgrade().map_or(0, |revision| revision.busy());
+            let left = draining.revision.upgrade().map_or(0, |revision| {
+                let left = revision.busy();
+                revision.program().interrupt();
+                left
+            });
             draining.hurry.notify_one();
             left
         })
