@@ -46,12 +46,12 @@ pub(super) use start::Started;
 pub(super) use state::State;
 pub(super) use time::millis;
 
-use super::grants::GrantDiff;
 use super::prepare::{Edition, Member, Piece, Preparing};
 use crate::model::{ServiceName, Sticky, Weight};
 use crate::service::Registry;
 use crate::service::journal::{Action, Applied, AppliedService, Entry, Journal, JournalError, Outcome};
 use crate::shutdown::Tasks;
+use change::unknown;
 use plan::{Ready, Shift};
 use queue::Queue;
 use upload::Uploads;
@@ -180,7 +180,7 @@ impl Rollouts {
                 };
                 drop(commit);
                 if is_unchanged && !ask.dry_run && state.would_apply(ask.applied.as_ref(), &ask.on_disk) {
-                    self.note_applied(&state, ask).await?;
+                    self.note_applied(state.generation, ask).await?;
                 }
                 return Ok(done);
             }
@@ -261,12 +261,9 @@ impl Rollouts {
             let _known = member.published.set(now);
         }
         let rollout = next.generation;
-        let about = |member: &Arc<Member>| About {
-            rollout: Some(rollout),
-            service: Some(member.revision.service().to_string()),
-            revision: Some(member.revision.id().to_string()),
-            entry: Some(number),
-            ..About::default()
+        let about = |member: &Arc<Member>| {
+            let revision = &member.revision;
+            About::revision(revision.service(), &revision.id().to_string(), rollout, number)
         };
         let came: Vec<_> = state.replaced(&next).into_iter().map(about).collect();
         let replaced: Vec<_> = next
@@ -289,13 +286,14 @@ impl Rollouts {
     }
 
     /// Records that what the files say is what is served, without a change of anything.
-    async fn note_applied(&self, state: &Arc<State>, ask: &Ask) -> Result<(), RolloutError> {
+    async fn note_applied(&self, generation: u64, ask: &Ask) -> Result<(), RolloutError> {
         let _commit = self.inner.commit.lock().await;
-        if self.state().generation != state.generation {
+        let state = self.state();
+        if state.generation != generation {
             // Something else was published meanwhile; the next start compares again.
             return Ok(());
         }
-        let mut next = State::clone(state);
+        let mut next = State::clone(&state);
         next.apply(ask.applied.as_ref(), &ask.on_disk);
         let (journal, record) = (self.inner.journal.clone(), next.published());
         let cause = Some("the files say what is served".into());
@@ -326,11 +324,8 @@ impl Rollouts {
         let pieces = ask.pieces.iter();
         let pieces = pieces.filter(|(name, _)| !is_known || concerned.contains(*name));
         let changes = pieces.map(|(name, piece)| Shift {
-            service: name.clone(),
-            from: state.members.get(name).map(|member| member.revision.id()),
-            to: None,
             component: Some(piece.compiled.digest()),
-            difference: GrantDiff::default(),
+            ..unknown(&state, name)
         });
         let changes: Vec<_> = changes.collect();
         let prepare = ask.begun.elapsed();

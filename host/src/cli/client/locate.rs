@@ -14,16 +14,11 @@ use url::Url;
 use super::ClientError;
 use crate::cli::AppArgs;
 use crate::host::runtime_config::RuntimeConfig;
+use crate::host::{ANNOUNCEMENT as RUNNING, STATE_DIR, TOKEN as TOKEN_FILE};
 use crate::model::Secret;
 
 /// The variable with the token, which outranks the file.
 pub(in crate::cli) const TOKEN: &str = "MIDPLANE_ADMIN_TOKEN";
-/// The state directory beside the manifest.
-const STATE_DIR: &str = ".midplane";
-/// The file in it with which a running host says where it answers.
-const RUNNING: &str = "admin.json";
-/// The file in it with the token.
-const TOKEN_FILE: &str = "admin.token";
 /// The most that is read of either, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
 

@@ -159,7 +159,7 @@ impl Rollouts {
             }
             // A rollback may have brought back an entry of before.
             _ if is_same_entry => {
-                let entry = self.entry_of(edition, recorded).await?;
+                let entry = self.edition_at(&recorded.manifest, edition).await?;
                 Some(self.recalled(&entry, name, recorded, origin, progress).await?)
             }
             // The entry is the new manifest's, the component the published one, and so are its files.

@@ -60,11 +60,8 @@ impl Drains {
         let list = self.list.lock();
         let own = list.iter().filter(|draining| draining.service == *service);
         own.map(|draining| {
-            let left = draining.revision.upgrade().map_or(0, |revision| {
-                let left = revision.busy();
-                revision.program().interrupt();
-                left
-            });
+            let left = draining.revision.upgrade().map_or(0, |revision| revision.busy());
+            // Not interrupted here: who waits for its end could find it gone before it has counted.
             draining.hurry.notify_one();
             left
         })
@@ -97,13 +94,7 @@ impl Rollouts {
                 interrupted: AtomicU64::new(0),
             });
             let gone = Box::pin(revision.gone());
-            let about = About {
-                rollout: Some(rollout),
-                service: Some(draining.service.to_string()),
-                revision: Some(draining.name.clone()),
-                entry: Some(entry),
-                ..About::default()
-            };
+            let about = About::revision(&draining.service, &draining.name, rollout, entry);
             self.inner.events.tell("draining", about);
             // From here on only those who use it keep it.
             drop(revision);
@@ -157,12 +148,8 @@ impl Rollouts {
         self.inner.events.tell(
             "retired",
             About {
-                rollout: Some(rollout),
-                service: Some(draining.service.to_string()),
-                revision: Some(draining.name.clone()),
-                entry: Some(entry),
                 interrupted: Some(interrupted),
-                ..About::default()
+                ..About::revision(&draining.service, &draining.name, rollout, entry)
             },
         );
     }

@@ -11,6 +11,7 @@ use tokio::sync::broadcast;
 
 use crate::admin::api;
 use crate::admin::control::Feed;
+use crate::model::ServiceName;
 use crate::telemetry;
 
 /// Events that are remembered.
@@ -38,6 +39,19 @@ pub(in crate::host) struct About {
     pub(in crate::host) entry: Option<u64>,
     pub(in crate::host) detail: String,
     pub(in crate::host) interrupted: Option<u64>,
+}
+
+impl About {
+    /// A revision of a service, in a rollout that entry `entry` tells of.
+    pub(super) fn revision(service: &ServiceName, revision: &str, rollout: u64, entry: u64) -> Self {
+        Self {
+            rollout: Some(rollout),
+            service: Some(service.to_string()),
+            revision: Some(revision.to_owned()),
+            entry: Some(entry),
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Events {

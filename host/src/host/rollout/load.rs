@@ -127,17 +127,26 @@ impl Rollouts {
             revision: recorded.revision.to_string(),
             source,
         };
-        let edition = if recorded.manifest == edition.digest() {
-            edition.clone()
-        } else {
-            self.edition_of_before(&recorded.manifest, &edition.app)
-                .await
-                .map_err(|error| unmakable(error.into()))?
-        };
+        let edition = self
+            .edition_at(&recorded.manifest, edition)
+            .await
+            .map_err(|error| unmakable(error.into()))?;
         let origin = Origin::Rollback;
         self.recalled(&edition, name, recorded, origin, &self.progress())
             .await
             .map_err(|error| unmakable(error.into()))
+    }
+
+    /// The manifest of a digest: `edition`, if it is that.
+    pub(super) async fn edition_at(
+        &self,
+        digest: &Digest,
+        edition: &Arc<Edition>,
+    ) -> Result<Arc<Edition>, RolloutError> {
+        if *digest == edition.digest() {
+            return Ok(edition.clone());
+        }
+        self.edition_of_before(digest, &edition.app).await
     }
 
     /// The manifest of a digest, as the file of the app.
@@ -169,6 +178,24 @@ impl Rollouts {
         let preparing = &self.inner.preparing;
         let read = preparing.reread(edition, name, recorded).await?;
         Ok(preparing.piece(read, origin, progress).await?)
+    }
+
+    /// Loads revisions of before, each with the manifest entry that it had.
+    pub(super) async fn recalled_all(
+        &self,
+        edition: &Arc<Edition>,
+        services: &BTreeMap<ServiceName, Recorded>,
+        progress: &Progress,
+    ) -> Result<BTreeMap<ServiceName, Arc<Piece>>, RolloutError> {
+        let mut pieces = BTreeMap::new();
+        for (name, recorded) in services {
+            let edition = self.edition_at(&recorded.manifest, edition).await?;
+            let piece = self
+                .recalled(&edition, name, recorded, recorded.origin, progress)
+                .await?;
+            pieces.insert(name.clone(), piece);
+        }
+        Ok(pieces)
     }
 
     pub(super) fn edition(&self, app: App) -> Result<Arc<Edition>, RolloutError> {

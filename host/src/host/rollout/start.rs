@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
+
 use super::align::{Aligned, Files};
 use super::plan::Ready;
 use super::state::{Share, State};
@@ -13,9 +15,8 @@ use crate::host::grants::GrantDiff;
 use crate::host::prepare::{Edition, Preparing, Progress, ServiceSummary, Step as Preparation};
 use crate::model::ServiceName;
 use crate::service::Registry;
-use crate::service::journal::{Action, Journal, Outcome, Published};
+use crate::service::journal::{Action, Journal, Outcome, Published, RecordedCanary};
 use crate::shutdown::Tasks;
-use arc_swap::ArcSwap;
 
 /// Whose word a service goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,19 +162,8 @@ impl Rollouts {
         progress: &Progress,
     ) -> Result<Started, RolloutError> {
         let begun = Instant::now();
-        let before = if published.manifest == edition.digest() {
-            edition.clone()
-        } else {
-            self.edition_of_before(&published.manifest, &edition.app).await?
-        };
-        let mut pieces = BTreeMap::new();
-        for (name, recorded) in &published.services {
-            let entry = self.entry_of(&before, recorded).await?;
-            let piece = self
-                .recalled(&entry, name, recorded, recorded.origin, progress)
-                .await?;
-            pieces.insert(name.clone(), piece);
-        }
+        let before = self.edition_at(&published.manifest, edition).await?;
+        let pieces = self.recalled_all(&before, &published.services, progress).await?;
         let aligned = Aligned {
             won: pieces.keys().map(|name| (name.clone(), Won::Published)).collect(),
             pieces,
@@ -293,20 +283,10 @@ impl Rollouts {
         is_lost
     }
 
-    async fn restored(
-        &self,
-        next: &State,
-        canary: &crate::service::journal::RecordedCanary,
-    ) -> Result<Share, RolloutError> {
-        let progress = self.progress();
-        let mut pieces = BTreeMap::new();
-        for (name, recorded) in &canary.services {
-            let edition = self.entry_of(&next.edition, recorded).await?;
-            let piece = self
-                .recalled(&edition, name, recorded, recorded.origin, &progress)
-                .await?;
-            pieces.insert(name.clone(), piece);
-        }
+    async fn restored(&self, next: &State, canary: &RecordedCanary) -> Result<Share, RolloutError> {
+        let pieces = self
+            .recalled_all(&next.edition, &canary.services, &self.progress())
+            .await?;
         let ask = Ask {
             action: Action::Start,
             by: "up".into(),
@@ -329,18 +309,6 @@ impl Rollouts {
             sticky: canary.sticky.clone(),
             members: planned.into_fresh(),
         })
-    }
-
-    /// The manifest that a recorded revision has its entry from.
-    pub(super) async fn entry_of(
-        &self,
-        edition: &Arc<Edition>,
-        recorded: &crate::service::journal::Recorded,
-    ) -> Result<Arc<Edition>, RolloutError> {
-        if recorded.manifest == edition.digest() {
-            return Ok(edition.clone());
-        }
-        self.edition_of_before(&recorded.manifest, &edition.app).await
     }
 
     /// Since when revisions are published that were so before the start.
