@@ -1,6 +1,7 @@
 //! What an operator does with the API, from the first look to the last change.
 
 use std::fs;
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 use midplane_storm::stamp::{Condition, stamped, stripped};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::api::Api;
 use super::*;
-use crate::harness::fixture;
+use crate::harness::{fixture, soon};
 
 const APP: &str = "/v1/apps/test";
 const BACK: &str = "/v1/apps/test/services/back";
@@ -174,7 +175,8 @@ async fn an_operator_looks_deploys_rolls_back_and_shifts_requests() {
         (&revisions[0], &revisions[2], &revisions[3]),
         (&shown.current().await, &second, &first)
     );
-    let history = api.read(&format!("{APP}/history")).await;
+    // An entry says how its replaced revision ended as soon as that is known: once all do, nothing changes any more.
+    let history = settled(api).await;
     let entries = history["entries"].as_array().expect("it is a list");
     let actions: Vec<&str> = entries
         .iter()
@@ -255,6 +257,22 @@ async fn an_operator_looks_deploys_rolls_back_and_shifts_requests() {
     }
     assert_eq!(api.done(), api.document.ids());
     shown.host.stop().await;
+}
+
+/// The history, once each deploy in it says how what it replaced has ended.
+async fn settled(api: &Api) -> Value {
+    soon("the replaced revisions to end", async {
+        loop {
+            let history = api.read(&format!("{APP}/history")).await;
+            let entries = history["entries"].as_array().expect("it is a list");
+            let ended = |entry: &Value| entry["action"] != "deploy" || entry["interrupted"].is_u64();
+            if entries.iter().all(ended) {
+                return history;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
 }
 
 /// The events so far and to come, and the lines of a service.
