@@ -51,7 +51,7 @@ pub use direct::Called;
 pub use failure::Failure;
 pub use foreign::{Entering, Foreign, Gate, Hold, Stub, Target, Value};
 pub use place::{NoPlace, Places};
-pub use program::{Drive, Program, Reuse};
+pub use program::{Drive, Program};
 pub use warm::WarmError;
 /// A body on either side of a guest, and the error it may end with.
 pub use wasmtime_wasi_http::{Error as BodyError, WasiBody as Body};

@@ -4,14 +4,13 @@
 //! and use as a metric label; a [`Secret`] never shows its text through `Debug` or `Display`.
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
 mod dependency;
 mod interface;
+mod limits;
 mod name;
 pub mod outbound_host;
 mod probe;
@@ -21,6 +20,7 @@ pub mod route;
 
 pub use dependency::{DependencyName, DependencyNameError};
 pub use interface::{InterfaceName, InterfaceNameError, MAX_INTERFACE_BYTES, Track};
+pub use limits::{InstancePolicy, Instances, Limits};
 pub use name::{AppName, Label, MAX_NAME_BYTES, NameError, ServiceName, VariableName};
 pub use probe::Probe;
 pub use rollout::{Sticky, StickyError, WHOLE, Weight, WeightError};
@@ -196,41 +196,6 @@ impl Inheritable {
     }
 }
 
-/// What one service may use. Every bound holds even when the manifest says nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Wall-clock time from the lease, or the last byte of the request's body, to the response's head, and after it without
-    /// a byte of a body moving.
-    pub timeout: Duration,
-    /// Linear memory of one instance, all its memories together, in bytes.
-    pub instance_memory: u64,
-    /// Elements of each table of an instance.
-    pub table_elements: u32,
-    /// Requests that run at the same time.
-    pub concurrency: NonZeroU32,
-    /// Requests that wait for a free place beyond `concurrency`.
-    pub queue: u32,
-    /// How long one request waits there.
-    pub queue_timeout: Duration,
-    /// Bytes of a request body.
-    pub request_body: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        const MIB: u64 = 1024 * 1024;
-        Self {
-            timeout: Duration::from_secs(30),
-            instance_memory: 128 * MIB,
-            table_elements: 100_000,
-            concurrency: NonZeroU32::MIN.saturating_add(63),
-            queue: 256,
-            queue_timeout: Duration::from_secs(1),
-            request_body: 10 * MIB,
-        }
-    }
-}
-
 /// A text that nothing shows by accident: `Debug` and `Display` print a placeholder.
 #[derive(Clone)]
 pub struct Secret(Arc<str>);
@@ -297,14 +262,5 @@ mod tests {
             0
         );
         assert_eq!(secret.expose(), "hunter2");
-    }
-
-    #[test]
-    fn default_limits_bound_everything() {
-        let limits = Limits::default();
-        assert_eq!(limits.timeout, Duration::from_secs(30));
-        assert_eq!(limits.concurrency.get(), 64);
-        assert_eq!(limits.instance_memory, 134_217_728);
-        assert_eq!(limits.request_body, 10_485_760);
     }
 }

@@ -48,6 +48,9 @@ pub enum CallError {
     /// It did not answer before the deadline.
     #[error("it gave no answer within {0:?}")]
     TimedOut(Duration),
+    /// It took more CPU time than it may.
+    #[error("it took more than {0:?} of CPU time")]
+    OutOfCpu(Duration),
     /// What it returned, or was given, is larger than what may pass.
     #[error(
         "a value is too large to pass: some 128 MiB of strings and bytes, or 3 million values, as which each byte of a nested \
@@ -63,6 +66,9 @@ pub enum CallError {
     /// No instance could be had.
     #[error("it is overloaded: no instance is free")]
     NoInstance,
+    /// Its instances have taken all of its memory.
+    #[error("it is overloaded: its instances have taken all of its memory")]
+    OutOfMemory,
     /// It could not be instantiated.
     #[error("it could not be instantiated")]
     NotInstantiated,
@@ -98,11 +104,14 @@ impl CallError {
             Failure::Trapped => Self::Trapped,
             Failure::TooMuchCopied => Self::TooLarge,
             Failure::TimedOut(limit) => Self::TimedOut(*limit),
+            Failure::OutOfCpu(limit) => Self::OutOfCpu(*limit),
             Failure::NoInstance => Self::NoInstance,
+            Failure::OutOfMemory { .. } => Self::OutOfMemory,
             Failure::NotInstantiated => Self::NotInstantiated,
             Failure::Interrupted => Self::Interrupted,
             Failure::NoResponse
             | Failure::NoHandler
+            | Failure::ResponseTooLarge { .. }
             | Failure::BodyTooLarge { .. }
             | Failure::BodyBroken
             | Failure::BodyTooSlow { .. }
@@ -113,12 +122,16 @@ impl CallError {
     /// Whether the callee is to blame. Arguments that are too large are not told from results.
     fn is_of_callee(&self) -> bool {
         match self {
-            Self::Trapped | Self::TimedOut(_) | Self::TooLarge | Self::NotInstantiated | Self::NoFunction => {
-                true
-            }
+            Self::Trapped
+            | Self::TimedOut(_)
+            | Self::OutOfCpu(_)
+            | Self::TooLarge
+            | Self::NotInstantiated
+            | Self::NoFunction => true,
             Self::Overloaded(_)
             | Self::Congested
             | Self::NoInstance
+            | Self::OutOfMemory
             | Self::Missing(_)
             | Self::TooDeep
             | Self::NoRequest

@@ -34,6 +34,15 @@ pub enum Failure {
     /// The guest was still at it when its time was over.
     #[error("the guest took longer than {0:?}")]
     TimedOut(Duration),
+    /// The guest took more CPU time than a request may.
+    #[error("the guest took more than {0:?} of CPU time")]
+    OutOfCpu(Duration),
+    /// The guest's response is longer than the service may make one.
+    #[error("the response body is larger than {limit} bytes")]
+    ResponseTooLarge {
+        /// What the service may send, in bytes.
+        limit: u64,
+    },
     /// The client sent a larger body than the service takes.
     #[error("the request body is larger than {limit} bytes")]
     BodyTooLarge {
@@ -52,6 +61,12 @@ pub enum Failure {
     /// No instance could be had now.
     #[error("no instance is free")]
     NoInstance,
+    /// The memory of the service is all taken.
+    #[error("the instances of the service have taken all of its {limit} bytes of memory")]
+    OutOfMemory {
+        /// What they may have together, in bytes.
+        limit: u64,
+    },
     /// The component could not be instantiated.
     #[error("the component could not be instantiated")]
     NotInstantiated,
@@ -74,6 +89,8 @@ impl Failure {
             | Self::TooMuchCopied
             | Self::NoResponse
             | Self::TimedOut(_)
+            | Self::OutOfCpu(_)
+            | Self::ResponseTooLarge { .. }
             | Self::NotInstantiated
             | Self::NoHandler => Fault::Guest,
             Self::Interrupted => Fault::Interrupted,
@@ -81,6 +98,7 @@ impl Failure {
             | Self::BodyBroken
             | Self::BodyTooSlow { .. }
             | Self::NoInstance
+            | Self::OutOfMemory { .. }
             | Self::Host => Fault::Elsewhere,
         }
     }
@@ -290,9 +308,12 @@ impl Report {
             Failure::Trapped | Failure::TooMuchCopied | Failure::NotInstantiated => ErrorReason::Trap,
             Failure::NoResponse | Failure::NoHandler => ErrorReason::NoResponse,
             Failure::TimedOut(_) => ErrorReason::Timeout,
+            Failure::OutOfCpu(_) => ErrorReason::CpuTime,
+            Failure::ResponseTooLarge { .. } => ErrorReason::ResponseTooLarge,
             Failure::BodyTooLarge { .. } => ErrorReason::BodyTooLarge,
             Failure::BodyBroken | Failure::BodyTooSlow { .. } => ErrorReason::BadRequest,
             Failure::NoInstance => ErrorReason::Overload,
+            Failure::OutOfMemory { .. } => ErrorReason::Memory,
             Failure::Interrupted => ErrorReason::Interrupted,
             Failure::Host => ErrorReason::Internal,
         });

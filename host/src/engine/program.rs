@@ -19,7 +19,7 @@ use super::idle::Idle;
 use super::interrupt::Interrupt;
 use super::{Code, Engines};
 use crate::capability::Grants;
-use crate::model::{Limits, RevisionId, ServiceName};
+use crate::model::{InstancePolicy, Instances, Limits, RevisionId, ServiceName};
 use crate::shutdown::Tasks;
 use crate::telemetry::metrics::{Instantiation, RevisionMetrics};
 
@@ -30,7 +30,7 @@ const MAX_HANDLES: usize = 10_000;
 
 /// Whether and for how long an instance serves one request after another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reuse {
+enum Reuse {
     /// A fresh instance for every request.
     Never,
     /// One request after another.
@@ -43,15 +43,18 @@ pub enum Reuse {
 }
 
 impl Reuse {
-    /// What a component gets that asks for nothing: WASI 0.3 guests are reused, as they are made for it.
-    pub fn default_for(code: &Code) -> Self {
-        if matches!(code.entry, Entry::Handler(_)) {
-            Self::Serial {
-                max_requests: 1_000,
-                idle: Duration::from_secs(30),
-            }
-        } else {
-            Self::Never
+    /// What `instances` mean for a component.
+    fn of(instances: &Instances, code: &Code) -> Self {
+        let policy = instances.policy.unwrap_or(match code.entry {
+            Entry::Handler(_) => InstancePolicy::Reuse,
+            Entry::Incoming(_) | Entry::None => InstancePolicy::Fresh,
+        });
+        match policy {
+            InstancePolicy::Fresh => Self::Never,
+            InstancePolicy::Reuse => Self::Serial {
+                max_requests: instances.max_requests.get(),
+                idle: instances.idle,
+            },
         }
     }
 }
@@ -154,7 +157,7 @@ impl Program {
         service: ServiceName,
         revision: RevisionId,
         code: Code,
-        reuse: Reuse,
+        instances: &Instances,
         limits: Limits,
         grants: Grants,
         metrics: Arc<RevisionMetrics>,
@@ -167,7 +170,7 @@ impl Program {
             grants: Arc::new(grants),
             metrics,
             tasks,
-            reuse,
+            reuse: Reuse::of(instances, &code),
             idle: engines.idle.register(),
             engines,
             code: Some(code),

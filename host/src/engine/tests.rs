@@ -26,7 +26,7 @@ use crate::capability::sqlite::Sqlite;
 use crate::capability::sqlite::port::Bounds;
 use crate::capability::variables::Variables;
 use crate::model::outbound_host::{AllowedHosts, BlockedNetworks};
-use crate::model::{InterfaceName, Limits, RevisionId, ServiceName};
+use crate::model::{InstancePolicy, Instances, InterfaceName, Limits, RevisionId, ServiceName};
 use crate::shutdown::Tasks;
 use crate::telemetry::RequestId;
 use crate::telemetry::metrics::{Metrics, RevisionMetrics};
@@ -100,7 +100,7 @@ impl Callees for Nowhere {
 struct Bench {
     engines: Arc<Engines>,
     limits: Limits,
-    reuse: Reuse,
+    instances: Instances,
     _cache: TempDir,
 }
 
@@ -126,7 +126,10 @@ impl Bench {
                 concurrency: NonZeroU32::MIN.saturating_add(7),
                 ..Limits::default()
             },
-            reuse: Reuse::Never,
+            instances: Instances {
+                policy: Some(InstancePolicy::Fresh),
+                ..Instances::default()
+            },
             _cache: cache,
         }
     }
@@ -148,7 +151,7 @@ impl Bench {
             service(),
             RevisionId::new(compiled.digest()),
             code,
-            self.reuse,
+            &self.instances,
             self.limits.clone(),
             grants(),
             metrics.clone(),

@@ -204,12 +204,14 @@ impl From<Failure> for GatewayError {
             Failure::Trapped | Failure::TooMuchCopied | Failure::NotInstantiated => Self::GuestFailed,
             Failure::NoResponse | Failure::NoHandler => Self::NoResponse,
             Failure::TimedOut(limit) => Self::Timeout { limit },
+            Failure::OutOfCpu(_) => Self::CpuTime,
+            Failure::ResponseTooLarge { .. } => Self::ResponseTooLarge,
             Failure::BodyTooLarge { limit } => Self::BodyTooLarge { limit },
             Failure::BodyTooSlow { limit } => Self::RequestTimeout { limit },
             Failure::BodyBroken => Self::BadRequest {
                 detail: "The request's body is malformed or ended before its end.".into(),
             },
-            Failure::NoInstance => Self::Overloaded {
+            Failure::NoInstance | Failure::OutOfMemory { .. } => Self::Overloaded {
                 retry_after: Duration::from_secs(1),
             },
             Failure::Interrupted => Self::Interrupted,

@@ -77,6 +77,12 @@ pub enum GatewayError {
         /// The limit.
         limit: Duration,
     },
+    /// The guest took more CPU time than a request may.
+    #[error("the guest took more CPU time than a request may")]
+    CpuTime,
+    /// The guest's response is longer than the service may make one.
+    #[error("the response is larger than the service may make one")]
+    ResponseTooLarge,
     /// The host itself failed.
     #[error("the host failed")]
     Internal,
@@ -122,6 +128,8 @@ impl GatewayError {
             Self::Interrupted => ErrorReason::Interrupted,
             Self::Timeout { .. } => ErrorReason::Timeout,
             Self::RequestTimeout { .. } => ErrorReason::BadRequest,
+            Self::CpuTime => ErrorReason::CpuTime,
+            Self::ResponseTooLarge => ErrorReason::ResponseTooLarge,
             Self::Internal => ErrorReason::Internal,
         }
     }
@@ -192,6 +200,20 @@ impl GatewayError {
                 "The service took too long",
                 format!("The service gave no response within {limit:?}.").into(),
             ),
+            Self::CpuTime => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "cpu-time",
+                "The service computed too long",
+                "The service took more CPU time than one request may. Its operator finds more under the request id."
+                    .into(),
+            ),
+            Self::ResponseTooLarge => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "response-too-large",
+                "The response is too large",
+                "The response is larger than the service may make one. Its operator finds more under the request id."
+                    .into(),
+            ),
             Self::Internal => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "internal",
@@ -253,6 +275,8 @@ pub fn respond(error: &GatewayError, request_id: RequestId, method: &Method) -> 
         | GatewayError::NoResponse
         | GatewayError::Timeout { .. }
         | GatewayError::RequestTimeout { .. }
+        | GatewayError::CpuTime
+        | GatewayError::ResponseTooLarge
         | GatewayError::Internal => {}
     }
     response

@@ -238,9 +238,10 @@ fn outcome(error: Option<&CallError>) -> LinkOutcome {
         None => LinkOutcome::Answered,
         Some(CallError::Trapped) => LinkOutcome::Trap,
         Some(CallError::TimedOut(_)) => LinkOutcome::Timeout,
-        Some(CallError::Overloaded(_) | CallError::NoInstance | CallError::Congested) => {
-            LinkOutcome::Overload
-        }
+        Some(CallError::OutOfCpu(_)) => LinkOutcome::CpuTime,
+        Some(
+            CallError::Overloaded(_) | CallError::NoInstance | CallError::OutOfMemory | CallError::Congested,
+        ) => LinkOutcome::Overload,
         Some(CallError::Interrupted) => LinkOutcome::Interrupted,
         Some(CallError::TooDeep) => LinkOutcome::TooDeep,
         Some(CallError::Missing(_) | CallError::NoFunction) => LinkOutcome::Missing,

@@ -17,12 +17,12 @@ use crate::capability::sqlite::Sqlite;
 use crate::capability::sqlite::port::Bounds;
 use crate::capability::variables::Variables;
 use crate::engine::{
-    CallError, Called, Callee, Chain, ChainError, Engines, Foreign, Hop, Program, RequestContext, Reuse,
-    Settings, Stub, Target, Value,
+    CallError, Called, Callee, Chain, ChainError, Engines, Foreign, Hop, Program, RequestContext, Settings,
+    Stub, Target, Value,
 };
 use crate::link::{self, Link, Policy, ResolvedLink};
 use crate::model::outbound_host::{AllowedHosts, BlockedNetworks};
-use crate::model::{AppName, InterfaceName, Limits, ServiceName};
+use crate::model::{AppName, Instances, InterfaceName, Limits, ServiceName};
 use crate::shutdown::Tasks;
 use crate::telemetry::RequestId;
 use crate::telemetry::metrics::{Metrics, Tally};
@@ -152,7 +152,7 @@ fn revision(engines: &Arc<Engines>, service: &str, text: &str, foreign: Vec<Fore
         name(service),
         id,
         code,
-        Reuse::Never,
+        &Instances::default(),
         Limits::default(),
         grants,
         metrics.clone(),

@@ -21,11 +21,13 @@ use crate::capability::outbound_http::{Body, ClientOptions, HttpClient, HttpClie
 use crate::capability::sqlite::Sqlite;
 use crate::capability::sqlite::port::Bounds;
 use crate::capability::variables::Variables;
-use crate::engine::{Compiled, Engines, Foreign, Program, Reuse, Target, Value};
+use crate::engine::{Compiled, Engines, Foreign, Program, Target, Value};
 use crate::link::{self, Contract};
 use crate::model::outbound_host::{AllowedHosts, BlockedNetworks};
 use crate::model::route::RoutePattern;
-use crate::model::{AppName, InterfaceName, Label, Limits, NameError, Secret, ServiceName, VariableName};
+use crate::model::{
+    AppName, Instances, InterfaceName, Label, Limits, NameError, Secret, ServiceName, VariableName,
+};
 use crate::service::router::Router;
 use crate::service::{self, Generation, Identity, Revision};
 use crate::shutdown::Tasks;
@@ -259,13 +261,12 @@ impl Builder {
         let (grants, databases) = self.grants(&name, &folder, &data, &tasks)?;
         let id = Identity::of(&compiled.digest(), [0; 32]).finish();
         let metrics = Metrics::new().revision(APP, name.as_str(), &id.to_string());
-        let reuse = Reuse::default_for(&code);
         let program = Program::new(
             engines,
             name.clone(),
             id,
             code,
-            reuse,
+            &Instances::default(),
             self.limits.clone(),
             grants,
             metrics.clone(),

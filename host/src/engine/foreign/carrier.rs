@@ -2,8 +2,8 @@
 //!
 //! A function whose result is `result<_, E>` can carry a failure if `E` is
 //! - `string`: the failure's text;
-//! - a `variant` or an `enum` with a case for it: `timeout` for a callee that took too long, `overloaded` for one that has no
-//!   place (or where too much is on its way between services), else (and for everything else) `unavailable`; each with no payload, or with a `string` for the text.
+//! - a `variant` or an `enum` with a case for it: `timeout` for a callee that took too long, or too much CPU time, `overloaded`
+//!   for one that has no place or no memory for one more instance (or where too much is on its way between services), else (and for everything else) `unavailable`; each with no payload, or with a `string` for the text.
 //!
 //! Everything else cannot carry one, and the caller traps.
 
@@ -110,10 +110,11 @@ impl Cases {
 
     fn fitting(&self, error: &CallError) -> Option<(&'static str, Payload)> {
         let own = match error {
-            CallError::TimedOut(_) => self.timeout.map(|payload| (TIMEOUT, payload)),
-            CallError::Overloaded(_) | CallError::NoInstance | CallError::Congested => {
-                self.overloaded.map(|payload| (OVERLOADED, payload))
-            }
+            CallError::TimedOut(_) | CallError::OutOfCpu(_) => self.timeout.map(|payload| (TIMEOUT, payload)),
+            CallError::Overloaded(_)
+            | CallError::NoInstance
+            | CallError::OutOfMemory
+            | CallError::Congested => self.overloaded.map(|payload| (OVERLOADED, payload)),
             CallError::Trapped
             | CallError::TooLarge
             | CallError::NotInstantiated

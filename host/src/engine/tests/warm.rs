@@ -28,10 +28,7 @@ async fn instances_that_can_be_reused_wait_afterwards() {
     let fresh_only = bench.program(&handler(&[RESPOND]), 0);
     assert_eq!(fresh_only.program.warm(3).await, Ok(()));
     assert_eq!(fresh_only.figure("instances", ""), 0);
-    bench.reuse = Reuse::Serial {
-        max_requests: 10,
-        idle: Duration::from_secs(10),
-    };
+    bench.instances.policy = Some(InstancePolicy::Reuse);
     let reused = bench.program(&handler(&[RESPOND]), 0);
     assert_eq!(reused.program.warm(3).await, Ok(()));
     assert_eq!(reused.figure("instances", ""), 3);

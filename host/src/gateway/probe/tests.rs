@@ -17,9 +17,9 @@ use crate::capability::outbound_http::{Body, ClientOptions, HttpClient, HttpClie
 use crate::capability::sqlite::Sqlite;
 use crate::capability::sqlite::port::Bounds;
 use crate::capability::variables::Variables;
-use crate::engine::{Engines, Program, Reuse, Settings};
+use crate::engine::{Engines, Program, Settings};
 use crate::model::outbound_host::{AllowedHosts, BlockedNetworks};
-use crate::model::{AppName, Limits};
+use crate::model::{AppName, Instances, Limits};
 use crate::service::Identity;
 use crate::service::router::Router;
 use crate::shutdown::Tasks;
@@ -75,7 +75,7 @@ async fn asked(does: Does, limits: Limits, asked: &Probe) -> Result<(), ProbeErr
         name(),
         id,
         code,
-        Reuse::Never,
+        &Instances::default(),
         limits,
         grants,
         metrics.clone(),

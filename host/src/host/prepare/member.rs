@@ -14,13 +14,13 @@ use crate::capability::outbound_http::OutboundHttp;
 use crate::capability::sqlite::Sqlite;
 use crate::capability::sqlite::port::{Bounds, Database};
 use crate::capability::variables::Variables;
-use crate::engine::{Foreign, Origin, Program, Reuse};
+use crate::engine::{Foreign, Origin, Program};
 use crate::host::grants;
 use crate::host::runtime_config::{KeyValueBackend, SqliteBackend};
 use crate::host::{Error, linking};
 use crate::link::ResolvedLink;
 use crate::model::outbound_host::AllowedHosts;
-use crate::model::{DataScope, Label, RevisionId};
+use crate::model::{DataScope, Instances, Label, RevisionId};
 use crate::service::journal::Recorded;
 use crate::service::{Identity, Revision};
 
@@ -161,13 +161,12 @@ impl Preparing {
         let metrics =
             self.metrics
                 .revision(edition.app.name.as_str(), service.name.as_str(), &id.to_string());
-        let reuse = Reuse::default_for(&code);
         let program = Program::new(
             self.engines.clone(),
             service.name.clone(),
             id,
             code,
-            reuse,
+            &Instances::default(),
             limits(&self.options.runtime_config),
             parts.grants,
             metrics.clone(),

@@ -23,6 +23,8 @@ label! {
         Trap = "trap",
         /// The time of the call was over.
         Timeout = "timeout",
+        /// The callee took more CPU time than it may.
+        CpuTime = "cpu_time",
         /// No place at the callee became free in time.
         Overload = "overload",
         /// The caller did not wait for the end.

@@ -50,6 +50,12 @@ label! {
         NoResponse = "no_response",
         /// The wall-clock limit was met.
         Timeout = "timeout",
+        /// The limit of CPU time was met.
+        CpuTime = "cpu_time",
+        /// The memory of the service was all taken.
+        Memory = "memory",
+        /// The response exceeds its limit.
+        ResponseTooLarge = "response_too_large",
         /// No instance became free in time.
         Overload = "overload",
         /// The revision was replaced, and the time for requests to finish was over.
