@@ -24,11 +24,13 @@ mod context;
 mod direct;
 mod export;
 mod failure;
+mod fair;
 mod foreign;
 mod guest;
 mod idle;
 mod interrupt;
 mod limiter;
+mod moving;
 mod nursery;
 mod outbound;
 mod output;
@@ -36,6 +38,7 @@ mod place;
 mod program;
 mod reaper;
 mod run;
+mod share;
 #[cfg(test)]
 mod tests;
 mod transit;
@@ -58,9 +61,11 @@ pub use wasmtime_wasi_http::{Error as BodyError, WasiBody as Body};
 
 use cache::Cache;
 use compiler::Compiler;
+use fair::Fair;
 use guest::Guest;
 use idle::AllIdle;
 use reaper::Reaper;
+use share::Shares;
 use transit::Transit;
 
 use crate::model::Digest;
@@ -122,6 +127,7 @@ pub struct Engines {
     plain: Half,
     concurrent: Half,
     compiler: Compiler,
+    shares: Arc<Shares>,
     reaper: Reaper,
     idle: AllIdle,
     transit: Arc<Transit>,
@@ -132,13 +138,16 @@ impl Engines {
     pub fn new(settings: Settings, cache: &Path) -> Result<Arc<Self>, Error> {
         let plain = Half::new("plain", false, settings, cache)?;
         let concurrent = Half::new("concurrent", true, settings, cache)?;
-        clock::start(vec![plain.engine.weak(), concurrent.engine.weak()]).map_err(Error::Thread)?;
+        let shares = Arc::new(Shares::new(Fair::start().map_err(Error::Thread)?));
+        let ticked = vec![plain.engine.weak(), concurrent.engine.weak()];
+        clock::start(ticked, Arc::downgrade(&shares)).map_err(Error::Thread)?;
         let compiler = Compiler::start().map_err(Error::Thread)?;
         let reaper = Reaper::start().map_err(Error::Thread)?;
         Ok(Arc::new(Self {
             plain,
             concurrent,
             compiler,
+            shares,
             reaper,
             idle: AllIdle::default(),
             transit: Arc::default(),

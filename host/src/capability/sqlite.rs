@@ -25,7 +25,7 @@ use crate::model::Label;
 
 pub mod port;
 
-use port::{Bounds, Database, RowStream, SqlConnection, SqlError, Value};
+use port::{Bounds, CpuMeter, Database, RowStream, SqlConnection, SqlError, Value};
 
 use fermyon::spin::sqlite as v2;
 use spin::sqlite::sqlite as v3;
@@ -69,6 +69,8 @@ pub struct View<'a> {
     pub open: &'a Arc<AtomicUsize>,
     /// Where denied calls are told.
     pub denials: &'a mut Denials,
+    /// What the CPU time of statements is charged to.
+    pub cpu: Option<Arc<dyn CpuMeter>>,
 }
 
 /// Marks the interface in a linker.
@@ -129,6 +131,13 @@ impl View<'_> {
             _place: place,
         };
         Ok(self.table.push(Connection(Box::new(open)))?)
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            cpu: self.cpu.clone(),
+            ..self.grants.bounds.clone()
+        }
     }
 
     fn connection(&self, handle: &Resource<Connection>) -> wasmtime::Result<Arc<dyn SqlConnection>> {
@@ -240,9 +249,7 @@ impl v2::HostConnection for View<'_> {
     ) -> wasmtime::Result<Result<v2::QueryResult, v2::Error>> {
         let connection = self.connection(&connection)?;
         let parameters = parameters.into_iter().map(Into::into).collect();
-        let result = connection
-            .execute(statement, parameters, self.grants.bounds)
-            .await;
+        let result = connection.execute(statement, parameters, self.bounds()).await;
         Ok(result.map(Into::into).map_err(v2::Error::from))
     }
 
@@ -266,9 +273,7 @@ impl v3::HostConnection for View<'_> {
     ) -> wasmtime::Result<Result<v3::QueryResult, v3::Error>> {
         let connection = self.connection(&connection)?;
         let parameters = parameters.into_iter().map(Into::into).collect();
-        let result = connection
-            .execute(statement, parameters, self.grants.bounds)
-            .await;
+        let result = connection.execute(statement, parameters, self.bounds()).await;
         Ok(result.map(Into::into).map_err(v3::Error::from))
     }
 
@@ -317,7 +322,7 @@ impl<T: Send> v3::HostConnectionWithStore<T> for Capability {
     > {
         let (connection, bounds) = accessor.with(|mut access| {
             let view = access.get();
-            wasmtime::error::Ok((view.connection(&connection)?, view.grants.bounds))
+            wasmtime::error::Ok((view.connection(&connection)?, view.bounds()))
         })?;
         let parameters = parameters.into_iter().map(Into::into).collect();
         let (columns, rows) = match connection.query(statement, parameters, bounds).await {

@@ -11,18 +11,27 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::FutureExt;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use super::context::{BodyFault, RequestContext};
+use super::moving::Moving;
 use super::{Body, BodyError, Failure};
 use crate::shutdown::{Task, Tasks};
 
 /// What drives a guest to its end.
-pub(super) type Work = BoxFuture<'static, Result<(), Failure>>;
+pub(super) struct Work(pub(super) Moving<Result<(), Failure>>);
+
+impl Future for Work {
+    type Output = Result<(), Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_unpin(cx).map(|ended| ended.unwrap_or(Err(Failure::Host)))
+    }
+}
 
 /// A request body that ends with an error once it is longer than the service takes.
 pub(super) struct RequestBody<B> {
@@ -152,7 +161,7 @@ impl GuestResponse {
     /// Lets the guest run if it runs here, and takes what it has sent.
     fn poll_guest(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Driver::Inline(work) = &mut self.driver
-            && let Poll::Ready(_logged) = work.as_mut().poll(cx)
+            && let Poll::Ready(_logged) = work.poll_unpin(cx)
         {
             self.driver = Driver::Done;
         }
@@ -201,8 +210,7 @@ impl GuestResponse {
         self.context.progress.waits_for_reader(false);
         if let Driver::Inline(work) = &mut self.driver
             && work
-                .as_mut()
-                .poll(&mut Context::from_waker(Waker::noop()))
+                .poll_unpin(&mut Context::from_waker(Waker::noop()))
                 .is_ready()
         {
             self.driver = Driver::Done;

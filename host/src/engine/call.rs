@@ -24,7 +24,7 @@ use super::foreign::Hold;
 use super::guest::Guest;
 use super::interrupt::Raised;
 use super::program::{Instance, Program, Use};
-use super::run::charged;
+use super::run::within_cpu;
 use super::{Failure, MAX_DEPTH, NoPlace};
 use crate::model::ServiceName;
 use crate::telemetry::metrics::CallOutcome;
@@ -285,7 +285,7 @@ pub(super) async fn inline<C: Call>(
                 .await
                 .map_err(|error| Stopped::Failed(Report::of_call(&error)))
         });
-        let worked = pin!(charged(worked, &callee.metrics));
+        let worked = pin!(within_cpu(worked, &callee, &context));
         // Whoever abandons an inline call drops it.
         within(&callee, &context, worked, |_| Waiting::Yes).await
     };
@@ -338,7 +338,7 @@ pub(super) async fn concurrent<C: Call + 'static>(
                 .flatten()
                 .map_err(|error| Stopped::Failed(Report::of_call(&error)))
         });
-        let worked = pin!(charged(worked, &callee.metrics));
+        let worked = pin!(within_cpu(worked, &callee, &context));
         let waiting = |cx: &mut Context<'_>| match &mut *answer.lock() {
             Some(answer) => match answer.poll_canceled(cx) {
                 Poll::Ready(()) => Waiting::NoMore,

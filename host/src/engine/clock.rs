@@ -1,20 +1,23 @@
 //! The epoch clock: one thread that ticks both engines, so that a busy guest gives its worker thread back.
 //!
 //! It is a plain thread, because a guest that keeps every worker busy must not be able to stop it. It ends when the last
-//! engine it ticks is gone.
+//! engine it ticks is gone. It also lets [`Shares`] look, since that must not depend on a worker thread either.
 
-use std::time::Duration;
+use std::sync::Weak;
+use std::time::{Duration, Instant};
 
 use wasmtime::EngineWeak;
 
+use super::share::{Shares, WINDOW};
 use crate::shutdown;
 
 /// The longest that a guest runs before its worker thread may poll something else.
-pub(super) const TICK: Duration = Duration::from_millis(5);
+pub(super) const TICK: Duration = Duration::from_millis(2);
 
 /// Starts the thread. It holds no engine alive.
-pub(super) fn start(engines: Vec<EngineWeak>) -> std::io::Result<()> {
+pub(super) fn start(engines: Vec<EngineWeak>, shares: Weak<Shares>) -> std::io::Result<()> {
     shutdown::thread("midplane-epoch", move || {
+        let mut looked = Instant::now();
         loop {
             std::thread::sleep(TICK);
             let mut live = false;
@@ -26,6 +29,12 @@ pub(super) fn start(engines: Vec<EngineWeak>) -> std::io::Result<()> {
             }
             if !live {
                 return;
+            }
+            if looked.elapsed() >= WINDOW
+                && let Some(shares) = shares.upgrade()
+            {
+                looked = Instant::now();
+                shares.look();
             }
         }
     })?;

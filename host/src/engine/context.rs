@@ -115,6 +115,8 @@ pub struct RequestContext {
     pub caller: Option<Arc<RequestContext>>,
     /// Where calls to `async func` contracts are driven.
     pub(super) nursery: Arc<Nursery>,
+    /// CPU time that this hop has taken, in nanoseconds.
+    cpu: AtomicU64,
     /// How far this hop has come.
     pub progress: Progress,
 }
@@ -142,6 +144,7 @@ impl RequestContext {
             callees,
             caller: None,
             nursery: Arc::default(),
+            cpu: AtomicU64::new(0),
             progress: Progress::new(),
         }
     }
@@ -191,8 +194,20 @@ impl RequestContext {
             callees: self.callees.clone(),
             caller: Some(self.clone()),
             nursery,
+            cpu: AtomicU64::new(0),
             progress: Progress::since(now),
         })
+    }
+
+    /// Adds CPU time that was taken for this hop. How much that is by now.
+    pub(super) fn spend(&self, took: Duration) -> Duration {
+        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(self.cpu.fetch_add(took, Ordering::Relaxed).saturating_add(took))
+    }
+
+    /// CPU time that was taken for this hop.
+    pub fn cpu(&self) -> Duration {
+        Duration::from_nanos(self.cpu.load(Ordering::Relaxed))
     }
 
     /// When the request is over here if nothing moves until then.

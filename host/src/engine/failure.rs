@@ -174,6 +174,11 @@ impl Report {
         Self::new(FailureKind::Timeout, Failure::TimedOut(limit), message)
     }
 
+    pub(super) fn out_of_cpu(limit: Duration) -> Self {
+        let message = format!("took more than its {limit:?} of CPU time (`cpu_time`); the instance was dropped");
+        Self::new(FailureKind::CpuTime, Failure::OutOfCpu(limit), message)
+    }
+
     pub(super) fn interrupted() -> Self {
         let message =
             "its revision was replaced and the time for requests to finish is over; the instance was dropped";
@@ -248,6 +253,9 @@ impl Report {
 
     /// What it means for a program that is being warmed.
     pub(super) fn into_warm_error(mut self) -> WarmError {
+        if let Failure::OutOfCpu(limit) = self.failure {
+            return WarmError::OutOfCpu { limit };
+        }
         let is_no_instance = self.is_no_instance();
         let (_, reason) = self.outcome(LastWords::default());
         match is_no_instance {

@@ -3,6 +3,7 @@
 //! Everything is linked for everyone; what a service is not granted answers with the interface's own error for that. So
 //! which interfaces exist depends on the engine only: the plain one has no component-model async and hence no `async func`.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -26,8 +27,10 @@ use super::outbound::Outbound;
 use super::output::{InstanceOutput, Output, SharedOutput};
 use super::program::Program;
 use crate::bindings::{fermyon, spin};
+use crate::capability::sqlite::port::CpuMeter;
 use crate::capability::{Clock, Grants, key_value, sqlite, variables};
 use crate::telemetry::Stream;
+use crate::telemetry::metrics::RevisionMetrics;
 
 /// Resources (of WASI and of capabilities) that an instance may hold at once.
 const MAX_RESOURCES: usize = 10_000;
@@ -48,6 +51,8 @@ pub(super) struct Guest {
     open_databases: Arc<AtomicUsize>,
     output: SharedOutput,
     calls: Arc<()>,
+    metrics: Arc<RevisionMetrics>,
+    cpu_time: Duration,
     pub(super) limiter: Limiter,
 }
 
@@ -114,6 +119,8 @@ impl Guest {
             open_databases: Arc::new(AtomicUsize::new(0)),
             output,
             calls: Arc::new(()),
+            metrics: program.metrics.clone(),
+            cpu_time: program.limits.cpu_time,
             limiter: Limiter::new(
                 program.limits.instance_memory,
                 program.limits.table_elements,
@@ -167,8 +174,39 @@ impl Guest {
             grants: &self.grants.sqlite,
             table: &mut self.table,
             open: &self.open_databases,
+            cpu: self.outbound.context().map(|context| -> Arc<dyn CpuMeter> {
+                Arc::new(Meter {
+                    context: context.clone(),
+                    metrics: self.metrics.clone(),
+                    limit: self.cpu_time,
+                })
+            }),
             denials: &mut self.outbound.denials,
         }
+    }
+}
+
+/// Charges what the host does for a guest to its request.
+struct Meter {
+    context: Arc<RequestContext>,
+    metrics: Arc<RevisionMetrics>,
+    limit: Duration,
+}
+
+impl CpuMeter for Meter {
+    fn left(&self) -> Duration {
+        self.limit.saturating_sub(self.context.cpu())
+    }
+
+    fn spend(&self, took: Duration) {
+        self.metrics.add_cpu(took);
+        self.context.spend(took);
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meter").field("left", &self.left()).finish()
     }
 }
 

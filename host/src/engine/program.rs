@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use wasmtime::component::Func;
-use wasmtime::{Store, UpdateDeadline, component};
+use wasmtime::{Store, component};
 use wasmtime_wasi_http::{p2, p3};
 
 use super::compile::Entry;
@@ -17,7 +17,8 @@ use super::failure::{LastWords, Report};
 use super::guest::Guest;
 use super::idle::Idle;
 use super::interrupt::Interrupt;
-use super::{Code, Engines};
+use super::share::Share;
+use super::{Code, Engines, moving};
 use crate::capability::Grants;
 use crate::model::{InstancePolicy, Instances, Limits, RevisionId, ServiceName};
 use crate::shutdown::Tasks;
@@ -140,6 +141,7 @@ pub struct Program {
     engines: Arc<Engines>,
     code: Option<Code>,
     pub(super) interrupt: Interrupt,
+    pub(super) share: Arc<Share>,
     /// Tells it from every other program of this process.
     number: u64,
 }
@@ -163,6 +165,7 @@ impl Program {
         metrics: Arc<RevisionMetrics>,
         tasks: Tasks,
     ) -> Self {
+        let share = engines.shares.of(&service, &metrics);
         Self {
             service,
             revision,
@@ -175,6 +178,7 @@ impl Program {
             engines,
             code: Some(code),
             interrupt: Interrupt::default(),
+            share,
             number: PROGRAMS.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -317,10 +321,7 @@ impl Program {
         let mut store = Store::try_new(&half.engine, Guest::new(self).map_err(failed)?).map_err(failed)?;
         store.limiter(|guest| &mut guest.limiter);
         store.set_epoch_deadline(1);
-        // Not Wasmtime's own yield: the worker's LIFO slot could run the same task again at once.
-        store.epoch_deadline_callback(|_| {
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
-        });
+        store.epoch_deadline_callback(|_| Ok(moving::tick()));
         store.set_hostcall_fuel(HOSTCALL_BYTES);
         store.set_max_component_handles(MAX_HANDLES);
         let instance = match code.pre.instantiate_async(&mut store).await {

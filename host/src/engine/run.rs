@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -20,10 +20,12 @@ use wasmtime_wasi_http::p3::Request as Request3;
 use wasmtime_wasi_http::{FieldMap, WasiHttpView};
 
 use super::body::{Driver, GuestResponse, RequestBody, Work};
+use super::clock::TICK;
 use super::context::{BodyFault, Fault, RequestContext};
 use super::failure::{LastWords, Report};
+use super::moving::Moving;
 use super::program::{Drive, Handler, Instance, Program, Use};
-use super::{Body, BodyError, Failure};
+use super::{Body, BodyError, Failure, fair};
 use crate::model::Limits;
 use crate::shutdown::Task;
 use crate::telemetry::metrics::RevisionMetrics;
@@ -55,18 +57,20 @@ impl Program {
         let request = request.map(|body| RequestBody::new(body, limit, context.clone()).boxed_unsync());
         let tasks = self.tasks.clone();
         let (head, waiting) = oneshot::channel();
-        let mut work: Work = {
+        let mut work = {
+            let share = self.share.clone();
             let guest = work(self, request, context.clone(), head);
-            Box::pin(async move {
+            let held = Box::pin(async move {
                 let _held_until_the_guest_is_done = hold;
                 guest.await
-            })
+            });
+            Work(Moving::new(held, share))
         };
         match drive {
             Drive::Inline => {
                 let mut waiting = waiting;
                 let (head, done) = poll_fn(|cx| {
-                    let done = match work.as_mut().poll(cx) {
+                    let done = match work.poll_unpin(cx) {
                         Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
                         polled => polled.is_ready(),
                     };
@@ -148,7 +152,7 @@ async fn work(
     let mut instance = None;
     let report = {
         let served = pin!(serve(&program, &mut instance, request, &context, head));
-        let served = charged(served, &program.metrics);
+        let served = pin!(within_cpu(served, &program, &context));
         // The calls to other services that the guest makes are driven beside it.
         let served = AssertUnwindSafe(context.nursery.drive(served)).catch_unwind();
         tokio::select! {
@@ -158,7 +162,8 @@ async fn work(
                 Ok(Ok(((), rest))) => {
                     if let Some(rest) = rest {
                         // Callees that work on after they have answered take up their own places, not the caller's.
-                        drop(program.tasks.spawn("calls", rest.drive()));
+                        let rest = Moving::new(Box::pin(rest.drive()), program.share.clone());
+                        drop(program.tasks.spawn("calls", rest));
                     }
                     None
                 }
@@ -327,21 +332,75 @@ fn host_panic(panic: &Box<dyn std::any::Any + Send>) -> Report {
     Report::host(format!("the host panicked while it served the request: {text}"))
 }
 
+/// The most that one poll outside of the fair pool is charged. A guest has a tick there; what goes beyond that is mostly the
+/// system's, which had something else to run.
+const MAX_TURN: Duration = TICK.saturating_mul(2);
+
 thread_local! {
     /// How much of the time of the poll that runs now went to calls of other services.
     static ELSEWHERE: Cell<Duration> = const { Cell::new(Duration::ZERO) };
 }
 
-/// Charges the time that a future is polled to the revision, less what calls to other services took of it.
-pub(super) async fn charged<F: Future>(mut future: Pin<&mut F>, metrics: &RevisionMetrics) -> F::Output {
+/// The time by which guests are charged. On a thread of the fair pool, which others interrupt, it is that of the thread itself;
+/// anywhere else a guest runs for a tick at most, and the clock that is cheap to read will do (see [`MAX_TURN`]).
+fn time() -> Duration {
+    static ZERO: LazyLock<Instant> = LazyLock::new(Instant::now);
+    match fair::is_fair_thread() {
+        true => fair::thread_time(),
+        false => ZERO.elapsed(),
+    }
+}
+
+/// Charges the time that a future is polled to the revision and the request, less what calls to other services took of it, and
+/// ends it once the request has had more than it may.
+pub(super) async fn within_cpu<T, E: From<Report>>(
+    mut future: Pin<&mut impl Future<Output = Result<T, E>>>,
+    program: &Program,
+    context: &RequestContext,
+) -> Result<T, E> {
+    let limit = program.limits.cpu_time;
     poll_fn(|cx| {
-        let outer = ELSEWHERE.replace(Duration::ZERO);
-        let started = Instant::now();
-        let polled = future.as_mut().poll(cx);
-        let took = started.elapsed();
-        metrics.add_cpu(took.saturating_sub(ELSEWHERE.get()));
-        ELSEWHERE.set(outer + took);
+        let (polled, took) = timed(future.as_mut(), cx);
+        program.metrics.add_cpu(took);
+        // Who has come to the end has come to the end. A guest that computes is polled anew for each slice.
+        if context.spend(took) > limit && polled.is_pending() {
+            return Poll::Ready(Err(Report::out_of_cpu(limit).into()));
+        }
         polled
     })
     .await
+}
+
+/// Charges the time that a future is polled to the revision, less what calls to other services took of it. `None` if that is
+/// more than `limit`.
+pub(super) async fn charged_up_to<F: Future>(
+    limit: Duration,
+    mut future: Pin<&mut F>,
+    metrics: &RevisionMetrics,
+) -> Option<F::Output> {
+    let mut spent = Duration::ZERO;
+    poll_fn(|cx| {
+        let (polled, took) = timed(future.as_mut(), cx);
+        metrics.add_cpu(took);
+        spent += took;
+        match polled {
+            Poll::Pending if spent > limit => Poll::Ready(None),
+            polled => polled.map(Some),
+        }
+    })
+    .await
+}
+
+/// Polls, and tells how long that took, less what calls to other services took of it.
+fn timed<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> (Poll<F::Output>, Duration) {
+    let outer = ELSEWHERE.replace(Duration::ZERO);
+    let started = time();
+    let polled = future.poll(cx);
+    let took = time().saturating_sub(started);
+    let own = took.saturating_sub(ELSEWHERE.get());
+    ELSEWHERE.set(outer + took);
+    match fair::is_fair_thread() {
+        true => (polled, own),
+        false => (polled, own.min(MAX_TURN)),
+    }
 }

@@ -2,7 +2,7 @@
 //! who comes first does not wait for it.
 //!
 //! What bounds it: no more instances than the service may have requests at once; the program's `timeout` for all of them
-//! together.
+//! together, and its `cpu_time` for each.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Program;
 use super::failure::Report;
 use super::program::Instance;
-use super::run::charged;
+use super::run::charged_up_to;
 
 /// Why a program cannot be warmed: it would fail its first request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +29,12 @@ pub enum WarmError {
     #[error("its first instance did not come up within {limit:?}")]
     TimedOut {
         /// How long was waited: the `timeout` of the service.
+        limit: Duration,
+    },
+    /// Its start functions computed for longer than a request may.
+    #[error("its first instance took more than {limit:?} of CPU time to come up")]
+    OutOfCpu {
+        /// How much it may take: the `cpu_time` of the service.
         limit: Duration,
     },
     /// Every pool slot is taken by an instance that works. Says nothing about the program.
@@ -54,7 +60,9 @@ impl Program {
         for _ in 0..instances.min(bound) {
             let made = pin!(self.warm_one(warmed.is_empty()));
             // Cancel-safe: an instance that is given up goes with its Wasm store.
-            let made = timeout_at(until, charged(made, &self.metrics)).await;
+            let cpu = self.limits.cpu_time;
+            let made = timeout_at(until, charged_up_to(cpu, made, &self.metrics)).await;
+            let made = made.map(|made| made.unwrap_or_else(|| Err(Report::out_of_cpu(cpu))));
             match made {
                 Ok(Ok(instance)) => warmed.push(instance),
                 // One is proof enough.

@@ -117,6 +117,8 @@ pub enum FailureKind {
     Panic,
     /// The wall-clock limit.
     Timeout,
+    /// The limit of CPU time.
+    CpuTime,
     /// The memory limit.
     Memory,
     /// It called `exit` with a failure.
@@ -137,6 +139,7 @@ impl FailureKind {
             Self::Trap => "trap",
             Self::Panic => "panic",
             Self::Timeout => "timeout",
+            Self::CpuTime => "cpu-time",
             Self::Memory => "memory",
             Self::Exit => "exit",
             Self::NoResponse => "no-response",

@@ -1,15 +1,18 @@
 //! Many requests at once.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use http::Request;
 use http_body_util::BodyExt as _;
 use tokio::task::JoinSet;
 
 use super::{GUESTS, guests};
-use crate::harness::{Protocol, full, streamed};
+use crate::harness::{Protocol, TestHost, full, streamed};
 
 #[tokio::test]
 async fn a_hundred_requests_at_once_are_all_answered() {
-    let host = std::sync::Arc::new(guests().await);
+    let host = Arc::new(guests().await);
     for guest in GUESTS {
         let mut requests = JoinSet::new();
         for number in 0..100 {
@@ -27,7 +30,7 @@ async fn a_hundred_requests_at_once_are_all_answered() {
 #[tokio::test]
 async fn a_hundred_requests_on_one_connection_are_all_answered() {
     let host = guests().await;
-    let connection = std::sync::Arc::new(host.connect(Protocol::Http2).await);
+    let connection = Arc::new(host.connect(Protocol::Http2).await);
     for guest in GUESTS {
         let mut requests = JoinSet::new();
         for number in 0..100 {
@@ -68,7 +71,7 @@ async fn sixty_requests_of_one_service_run_side_by_side() {
 
 #[tokio::test]
 async fn a_guest_that_computes_without_end_does_not_stop_the_others() {
-    let host = std::sync::Arc::new(guests().await);
+    let host = Arc::new(guests().await);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     for guest in GUESTS {
         let mut busy = JoinSet::new();
@@ -86,4 +89,44 @@ async fn a_guest_that_computes_without_end_does_not_stop_the_others() {
         }
         busy.abort_all();
     }
+}
+
+#[tokio::test]
+async fn a_service_with_many_busy_requests_leaves_another_its_share() {
+    const CROWD: usize = 24;
+    let host = TestHost::builder()
+        .service("crowded", "http-p2")
+        .service("single", "http-p2")
+        .route("/crowded/...", "crowded")
+        .route("/single/...", "single")
+        .start()
+        .await;
+    let host = Arc::new(host);
+    let answered = Arc::new(AtomicU64::new(0));
+    let mut crowd = JoinSet::new();
+    for _ in 0..CROWD {
+        let (host, answered) = (host.clone(), answered.clone());
+        crowd.spawn(async move {
+            loop {
+                assert_eq!(host.get("/crowded/compute/10").await.status, 200);
+                answered.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    crate::harness::eventually("the crowd to be busy", async || {
+        answered.load(Ordering::Relaxed) > 0
+    })
+    .await;
+    let before = answered.load(Ordering::Relaxed);
+    for _ in 0..10 {
+        assert_eq!(host.get("/single/compute/10").await.status, 200);
+    }
+    // One request at a time has one core at most, and the crowd has the others. By requests it would be one of 25.
+    let crowded = answered.load(Ordering::Relaxed) - before;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
+    assert!(
+        crowded <= 10 * 2 * cores.max(2),
+        "{crowded} of the crowd while 10 were answered"
+    );
+    crowd.abort_all();
 }

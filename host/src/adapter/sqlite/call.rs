@@ -3,8 +3,10 @@
 //! A [`Call`] belongs to one statement, a [`Control`] to one connection. A cancellation that comes late finds another
 //! call current, or none, and touches nothing.
 
+use crate::capability::sqlite::port::{CpuMeter, SqlError};
 use parking_lot::Mutex;
 use rusqlite::InterruptHandle;
+use rustix::time::ClockId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -18,10 +20,20 @@ pub(super) struct Call {
     deadline: Mutex<Instant>,
     /// The right to one of the database's places on the blocking pool.
     place: Mutex<Option<OwnedSemaphorePermit>>,
+    cpu: Option<Arc<dyn CpuMeter>>,
+    /// The CPU time of the thread when the statement began to run on it.
+    began: Mutex<Duration>,
+    out_of_cpu: AtomicBool,
 }
 
 impl Call {
+    /// One that may take `limit`, at the expense of nobody.
     pub(super) fn new(limit: Duration) -> Self {
+        Self::metered(limit, None)
+    }
+
+    /// One whose CPU time is charged.
+    pub(super) fn metered(limit: Duration, cpu: Option<Arc<dyn CpuMeter>>) -> Self {
         let now = Instant::now();
         Self {
             limit,
@@ -32,6 +44,41 @@ impl Call {
                     .unwrap_or(now + Duration::from_secs(100 * 365 * 86_400)),
             ),
             place: Mutex::new(None),
+            cpu,
+            began: Mutex::default(),
+            out_of_cpu: AtomicBool::new(false),
+        }
+    }
+
+    /// It runs from now on, on this thread.
+    fn begin(&self) {
+        if self.cpu.is_some() {
+            *self.began.lock() = thread_time();
+        }
+    }
+
+    /// It does not run any more.
+    fn end(&self) {
+        if let Some(cpu) = &self.cpu {
+            cpu.spend(thread_time().saturating_sub(*self.began.lock()));
+        }
+    }
+
+    /// Whether it has taken all the CPU time that there is for it. To be asked on the thread that it runs on.
+    fn is_out_of_cpu(&self) -> bool {
+        let Some(cpu) = &self.cpu else { return false };
+        let is_out = thread_time().saturating_sub(*self.began.lock()) > cpu.left();
+        if is_out {
+            self.out_of_cpu.store(true, Ordering::Relaxed);
+        }
+        is_out
+    }
+
+    /// Why it had to stop.
+    pub(super) fn verdict(&self) -> SqlError {
+        match self.out_of_cpu.load(Ordering::Relaxed) {
+            true => SqlError::OutOfCpu,
+            false => SqlError::TimedOut { limit: self.limit },
         }
     }
 
@@ -44,9 +91,9 @@ impl Call {
         self.deadline().saturating_duration_since(Instant::now())
     }
 
-    /// Whether the statement must stop.
+    /// Whether the statement must stop. To be asked on the thread that it runs on.
     pub(super) fn is_over(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed) || Instant::now() >= self.deadline()
+        self.cancelled.load(Ordering::Relaxed) || Instant::now() >= self.deadline() || self.is_out_of_cpu()
     }
 
     /// Takes `waited` out of the reckoning: the statement did not run meanwhile.
@@ -67,6 +114,12 @@ impl Call {
     }
 }
 
+/// The CPU time of this thread.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
 /// What the callbacks of one connection share with those who use it.
 #[derive(Default)]
 pub(super) struct Control {
@@ -80,6 +133,7 @@ pub(super) struct Control {
 impl Control {
     /// Makes `call` the one that runs.
     pub(super) fn begin(&self, call: &Arc<Call>) {
+        call.begin();
         *self.current.lock() = Some(Arc::clone(call));
         self.refused.lock().take();
         self.contended.store(false, Ordering::Relaxed);
@@ -88,6 +142,7 @@ impl Control {
     /// Nothing runs any more.
     pub(super) fn end(&self) {
         if let Some(call) = self.current.lock().take() {
+            call.end();
             call.leave_place();
         }
     }

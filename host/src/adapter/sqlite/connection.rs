@@ -96,8 +96,8 @@ impl SqlConnection for SqliteConnection {
             let session = self.turn(&bounds).await?;
             let effects = Arc::clone(&self.effects);
             self.core
-                .run(session, bounds.timeout, move |session, call| {
-                    let mut rows = Collect::new(bounds);
+                .run_metered(session, bounds.timeout, bounds.cpu.clone(), move |session, call| {
+                    let mut rows = Collect::new(&bounds);
                     run(session, call, &order, &mut rows)?;
                     effects.note(session)?;
                     Ok(rows.result)
@@ -119,7 +119,7 @@ impl SqlConnection for SqliteConnection {
         });
         async move {
             let mut session = self.turn(&bounds).await?;
-            let call = Arc::new(Call::new(bounds.timeout));
+            let call = Arc::new(Call::metered(bounds.timeout, bounds.cpu.clone()));
             let stopper = stopper(&session, &call);
             let mut locked = Locked::new(self.core.settings().busy_timeout);
             loop {

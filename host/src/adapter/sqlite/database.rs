@@ -9,7 +9,7 @@ use super::call::{Call, Stopper};
 use super::failure::Stop;
 use super::session::{Author, Link, Session, open};
 use crate::adapter::blocking::{Blocking, BlockingError};
-use crate::capability::sqlite::port::SqlError;
+use crate::capability::sqlite::port::{CpuMeter, SqlError};
 use parking_lot::Mutex;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -144,7 +144,7 @@ impl Core {
     /// Runs `work` to an answer, again after each lock that it meets. `session` is held all the while.
     pub(super) async fn run<S, T, F>(
         self: &Arc<Self>,
-        mut session: S,
+        session: S,
         limit: Duration,
         work: F,
     ) -> Result<T, SqlError>
@@ -153,7 +153,23 @@ impl Core {
         T: Send + 'static,
         F: Fn(&Session, &Call) -> Result<T, Stop> + Send + Sync + 'static,
     {
-        let call = Arc::new(Call::new(limit));
+        self.run_metered(session, limit, None, work).await
+    }
+
+    /// The same, with its CPU time charged to `cpu`.
+    pub(super) async fn run_metered<S, T, F>(
+        self: &Arc<Self>,
+        mut session: S,
+        limit: Duration,
+        cpu: Option<Arc<dyn CpuMeter>>,
+        work: F,
+    ) -> Result<T, SqlError>
+    where
+        S: Deref<Target = Session> + Send + 'static,
+        T: Send + 'static,
+        F: Fn(&Session, &Call) -> Result<T, Stop> + Send + Sync + 'static,
+    {
+        let call = Arc::new(Call::metered(limit, cpu));
         let _stopper = stopper(&session, &call);
         let work = Arc::new(work);
         let mut locked = Locked::new(self.settings.busy_timeout);

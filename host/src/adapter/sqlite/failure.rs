@@ -43,9 +43,9 @@ pub(super) fn translate(error: Error, control: &Control, path: &Path) -> Stop {
             }
             SqlError::Conflict
         }
-        ErrorCode::OperationInterrupted => SqlError::TimedOut {
-            limit: control.current().map_or(Duration::ZERO, |call| call.limit),
-        },
+        ErrorCode::OperationInterrupted => control
+            .current()
+            .map_or(SqlError::TimedOut { limit: Duration::ZERO }, |call| call.verdict()),
         ErrorCode::AuthorizationForStatementDenied => SqlError::Forbidden {
             reason: control.take_refusal().unwrap_or(message),
         },
@@ -99,8 +99,9 @@ pub(super) fn of_key_value(error: SqlError, max_bytes: usize) -> KeyValueError {
         SqlError::Statement { message } | SqlError::Forbidden { reason: message } => {
             KeyValueError::Unavailable { message }
         }
-        SqlError::Conflict => KeyValueError::Unavailable {
-            message: SqlError::Conflict.to_string(),
+        // Neither comes up: the statements are short, and nobody's CPU time is counted for them.
+        error @ (SqlError::Conflict | SqlError::OutOfCpu) => KeyValueError::Unavailable {
+            message: error.to_string(),
         },
     }
 }

@@ -28,7 +28,7 @@ pub(super) trait Sink {
 /// Runs `order` to its end.
 pub(super) fn run(session: &Session, call: &Call, order: &Order, sink: &mut dyn Sink) -> Result<(), Stop> {
     if call.is_over() {
-        return Err(SqlError::TimedOut { limit: call.limit }.into());
+        return Err(call.verdict().into());
     }
     if order.sql.len() > MAX_STATEMENT_BYTES {
         return Err(wrong(format!(
@@ -184,18 +184,20 @@ impl ToSql for Value {
 /// Keeps all rows, within bounds.
 pub(super) struct Collect {
     pub(super) result: QueryResult,
-    bounds: Bounds,
+    max_rows: usize,
+    max_bytes: usize,
     bytes: usize,
 }
 
 impl Collect {
-    pub(super) fn new(bounds: Bounds) -> Self {
+    pub(super) fn new(bounds: &Bounds) -> Self {
         Self {
             result: QueryResult {
                 columns: Vec::new(),
                 rows: Vec::new(),
             },
-            bounds,
+            max_rows: bounds.max_rows,
+            max_bytes: bounds.max_bytes,
             bytes: 0,
         }
     }
@@ -207,15 +209,15 @@ impl Sink for Collect {
     }
 
     fn row(&mut self, row: Row, bytes: usize) -> Result<(), SqlError> {
-        if self.result.rows.len() >= self.bounds.max_rows {
+        if self.result.rows.len() >= self.max_rows {
             return Err(SqlError::TooManyRows {
-                max: self.bounds.max_rows,
+                max: self.max_rows,
             });
         }
         self.bytes = self.bytes.saturating_add(bytes);
-        if self.bytes > self.bounds.max_bytes {
+        if self.bytes > self.max_bytes {
             return Err(SqlError::ResultTooLarge {
-                max_bytes: self.bounds.max_bytes,
+                max_bytes: self.max_bytes,
             });
         }
         self.result.rows.push(row);

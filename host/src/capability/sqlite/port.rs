@@ -7,6 +7,7 @@
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,8 +83,17 @@ pub enum Value {
     Null,
 }
 
+/// What the CPU time of statements is charged to.
+pub trait CpuMeter: Send + Sync + fmt::Debug {
+    /// How much may still be taken.
+    fn left(&self) -> Duration;
+
+    /// So much was taken.
+    fn spend(&self, took: Duration);
+}
+
 /// What one statement may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Bounds {
     /// The most rows that `execute` returns.
     pub max_rows: usize,
@@ -91,6 +101,8 @@ pub struct Bounds {
     pub max_bytes: usize,
     /// The longest time from the call to its end, waits for the connection and for locks included.
     pub timeout: Duration,
+    /// What its CPU time is charged to, and bounded by.
+    pub cpu: Option<Arc<dyn CpuMeter>>,
 }
 
 impl Default for Bounds {
@@ -100,6 +112,7 @@ impl Default for Bounds {
             max_rows: 100_000,
             max_bytes: 16 << 20,
             timeout: Duration::from_secs(10),
+            cpu: None,
         }
     }
 }
@@ -123,6 +136,9 @@ pub enum SqlError {
     /// The database has reached its size, or the disk is full. The statement changed nothing.
     #[error("the database is full: delete rows, or have the operator raise its size or free disk space")]
     DatabaseFull,
+    /// The request that the statement belongs to has no CPU time left.
+    #[error("the CPU time of this request is used up: read less, or have the operator raise `cpu_time`")]
+    OutOfCpu,
     /// Another connection held the lock for longer than a statement waits. Nothing was changed.
     #[error("database is locked: another connection has held its lock for {waited:?}; try again")]
     Busy {

@@ -51,7 +51,7 @@ async fn a_trap_after_the_answer_is_a_failure_at_a_request_that_was_served() {
     response.into_body().collect().await.unwrap();
     let verdict = context.progress.settle(status);
     let in_flight = subject.metrics.begin();
-    in_flight.finish(status, std::time::Duration::ZERO, verdict);
+    in_flight.finish(status, Duration::ZERO, verdict);
     assert_eq!(subject.metrics.tally(), Tally { served: 1, failed: 0 });
     subject.door.passes.add_permits(1);
     assert!(released.await.is_err());

@@ -269,6 +269,12 @@ impl RevisionMetrics {
         self.cpu_nanos.fetch_add(nanos(time), Relaxed);
     }
 
+    /// The time spent running guest code so far.
+    #[must_use]
+    pub fn cpu(&self) -> Duration {
+        Duration::from_nanos(self.cpu_nanos.load(Relaxed))
+    }
+
     /// Counts an HTTP request of the guest.
     pub fn outbound(&self, outcome: OutboundOutcome) {
         add(&self.outbound, outcome.index());

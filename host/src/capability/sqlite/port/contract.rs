@@ -198,12 +198,12 @@ pub(crate) async fn rows_and_bytes_are_bounded(database: Base) {
         ..Bounds::default()
     };
     let answer = connection
-        .execute(format!("{rows} 10"), vec![], bounds)
+        .execute(format!("{rows} 10"), vec![], bounds.clone())
         .await
         .unwrap();
     assert_eq!(answer.rows.len(), 10);
     let error = connection
-        .execute(format!("{rows} 11"), vec![], bounds)
+        .execute(format!("{rows} 11"), vec![], bounds.clone())
         .await
         .unwrap_err();
     assert_eq!(error, SqlError::TooManyRows { max: 10 });
@@ -212,7 +212,7 @@ pub(crate) async fn rows_and_bytes_are_bounded(database: Base) {
         ..Bounds::default()
     };
     let error = connection
-        .execute("SELECT zeroblob(10000)".into(), vec![], bounds)
+        .execute("SELECT zeroblob(10000)".into(), vec![], bounds.clone())
         .await
         .unwrap_err();
     assert_eq!(error, SqlError::ResultTooLarge { max_bytes: 10_000 });
@@ -452,11 +452,11 @@ pub(crate) async fn a_stream_given_up_frees_its_connection(database: Base) {
     let mut held = Vec::new();
     for _ in 0..12 {
         let connection = database.connect().await.unwrap();
-        let (_, mut rows) = connection.query(endless.into(), vec![], bounds).await.unwrap();
+        let (_, mut rows) = connection.query(endless.into(), vec![], bounds.clone()).await.unwrap();
         assert!(rows.next().await.unwrap().is_ok());
         held.push(rows);
     }
-    let (_, mut rows) = connection.query(endless.into(), vec![], bounds).await.unwrap();
+    let (_, mut rows) = connection.query(endless.into(), vec![], bounds.clone()).await.unwrap();
     assert!(rows.next().await.unwrap().is_ok());
     drop(rows);
     let next = tokio::time::timeout(Duration::from_secs(20), run(&connection, "SELECT 1")).await;
