@@ -13,7 +13,7 @@ pub const FIRST: u32 = 1;
 const WAYS: [&str; 3] = ["way-a", "way-b", "way-c"];
 
 /// How long a call over the changing link takes, in milliseconds: far more than the short time-out, far less than the long.
-pub const PAUSE: u32 = 1_000;
+pub const PAUSE: u32 = 100;
 
 /// The file of a component of the first manifest.
 pub const FILES: [&str; 4] = ["front-p2", "back-p2", "front-p3", "back-p3"];

@@ -166,7 +166,7 @@ impl Figures {
             Some(Kind::Stale | Kind::Early | Kind::Unpublished | Kind::Mixed) => row.wrong += 1,
             Some(_) => row.errors += 1,
         }
-        if !exchange.way.is_slow() {
+        if !exchange.is_slow() {
             row.times
                 .add(exchange.end.saturating_sub(exchange.scheduled) / 1000);
         }

@@ -109,6 +109,13 @@ pub struct Exchange {
     pub ending: Ending,
 }
 
+impl Exchange {
+    /// Whether it takes as long as it is told to.
+    pub fn is_slow(&self) -> bool {
+        self.way.is_slow() || self.track == Track::Limit
+    }
+}
+
 /// What came of a call that changes the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
