@@ -14,6 +14,8 @@ mod change;
 mod check;
 pub mod control;
 mod exchange;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod problem;
 mod read;
@@ -25,7 +27,13 @@ mod stream;
 mod tests;
 mod token;
 
-use std::{convert::Infallible, fmt, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt, io,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -38,6 +46,7 @@ use tokio::{
 
 use self::{control::Control, exchange::Exchange, stall::StallGuard};
 use crate::{
+    model::Seldom,
     shutdown::{Task, Tasks},
     telemetry::Metrics,
 };
@@ -132,6 +141,7 @@ pub fn serve(listener: TcpListener, state: AdminState, tasks: &Tasks) -> Task<()
 
 async fn accept(listener: TcpListener, server: Arc<Server>) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let failures = Seldom::new();
     loop {
         // Before accepting, so that a client over the limit waits in the system's queue and holds no
         // descriptor.
@@ -148,10 +158,13 @@ async fn accept(listener: TcpListener, server: Arc<Server>) {
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the admin listener cannot accept"
-                );
+                if let Some(times) = failures.note(Instant::now()) {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        times,
+                        "the admin listener cannot accept"
+                    );
+                }
                 sleep(ACCEPT_PAUSE).await;
             }
         }

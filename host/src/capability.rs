@@ -74,6 +74,12 @@ impl Denials {
         self.logged = 0;
     }
 
+    /// One more request is served beside those that are: what is denied from now on may belong to any of them.
+    pub fn begin_another(&mut self) {
+        self.request = None;
+        self.logged = 0;
+    }
+
     /// Logs that `what` was denied, with the line for the service's table in the manifest that would grant it.
     pub fn denied(&mut self, what: &str, line: &str) {
         let service = &self.service;

@@ -8,12 +8,15 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
 
 use wasmtime::component::Linker;
 use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
 };
 
+mod account;
 mod body;
 mod cache;
 mod call;
@@ -22,6 +25,7 @@ mod compile;
 mod compiler;
 mod context;
 mod direct;
+mod effort;
 mod export;
 mod failure;
 mod fair;
@@ -37,8 +41,10 @@ mod output;
 mod place;
 mod program;
 mod reaper;
+mod resident;
 mod run;
 mod share;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod transit;
@@ -48,13 +54,15 @@ pub use cache::{CacheError, CacheUse};
 pub use call::{CallError, Passage};
 pub use compile::{Code, CompileError, Compiled, MAX_COMPONENT_BYTES, Origin};
 pub use context::{
-    BodyFault, Callee, Callees, Chain, ChainError, Fault, Hop, MAX_DEPTH, Place, Progress, RequestContext,
+    BodyFault, Callee, Callees, Chain, ChainError, Fault, Hop, Place, Progress, RequestContext, Sight,
+    TooDeep,
 };
 pub use direct::Called;
 pub use failure::Failure;
 pub use foreign::{Entering, Foreign, Gate, Hold, Stub, Target, Value};
 pub use place::{NoPlace, Places};
-pub use program::{Drive, Program};
+use program::check_instances;
+pub use program::{Drive, InstancesError, Program};
 pub use warm::WarmError;
 /// A body on either side of a guest, and the error it may end with.
 pub use wasmtime_wasi_http::{Error as BodyError, WasiBody as Body};
@@ -65,31 +73,37 @@ use fair::Fair;
 use guest::Guest;
 use idle::AllIdle;
 use reaper::Reaper;
+use resident::{Kept, Pool, TABLES_PER_INSTANCE};
 use share::Shares;
 use transit::Transit;
 
-use crate::model::Digest;
-
-/// Linear memory of one pool slot that stays resident between uses.
-const KEEP_RESIDENT: usize = 1024 * 1024;
+use crate::model::{Digest, Limits};
 
 /// How large the pools of both engines are.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// Instances alive at once, over all services, in each engine.
     pub max_instances: u32,
-    /// The largest linear memory of any instance, in bytes.
+    /// The largest linear memory that a service's limit may give an instance, in bytes. A pool slot takes the same address
+    /// space however large it is, and only what is used takes memory.
     pub max_memory: u64,
     /// The longest table of any instance, in elements.
     pub max_table_elements: u32,
+    /// What pool slots that nobody uses may keep in RAM, of both engines together, in bytes: memories and tables.
+    pub resident_memory: u64,
+    /// Whether guests that compute go on in a pool of their own. Without it they stay in the task that asked for them, with its
+    /// task-locals.
+    pub fair_pool: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             max_instances: 1_000,
-            max_memory: 128 * 1024 * 1024,
-            max_table_elements: 100_000,
+            max_memory: Limits::MAX_INSTANCE_MEMORY,
+            max_table_elements: Limits::default().table_elements,
+            resident_memory: 64 * 1024 * 1024,
+            fair_pool: true,
         }
     }
 }
@@ -120,6 +134,8 @@ struct Half {
     engine: Engine,
     linker: Linker<Guest>,
     cache: Cache,
+    /// Instances that were made.
+    made: Arc<AtomicU64>,
 }
 
 /// Both engines. Made once for a host.
@@ -138,9 +154,12 @@ impl Engines {
     pub fn new(settings: Settings, cache: &Path) -> Result<Arc<Self>, Error> {
         let plain = Half::new("plain", false, settings, cache)?;
         let concurrent = Half::new("concurrent", true, settings, cache)?;
-        let shares = Arc::new(Shares::new(Fair::start().map_err(Error::Thread)?));
+        let fair = settings.fair_pool.then(Fair::start).transpose();
+        let shares = Arc::new(Shares::new(fair.map_err(Error::Thread)?));
         let ticked = vec![plain.engine.weak(), concurrent.engine.weak()];
         clock::start(ticked, Arc::downgrade(&shares)).map_err(Error::Thread)?;
+        let pools = [&plain, &concurrent].map(|half| Pool::new(&half.engine, half.made.clone(), settings));
+        resident::start(pools.into()).map_err(Error::Thread)?;
         let compiler = Compiler::start().map_err(Error::Thread)?;
         let reaper = Reaper::start().map_err(Error::Thread)?;
         Ok(Arc::new(Self {
@@ -152,6 +171,11 @@ impl Engines {
             idle: AllIdle::default(),
             transit: Arc::default(),
         }))
+    }
+
+    /// Drops the instances of all programs that have waited for as long as their services let one wait.
+    pub fn drop_idle(&self, now: Instant) {
+        self.idle.drop_expired(now);
     }
 
     /// Removes from the caches what was compiled from bytes of other digests than those in `keep`, and temporary files that
@@ -184,36 +208,42 @@ impl Half {
             engine,
             linker,
             cache,
+            made: Arc::default(),
         })
     }
 }
 
 fn config(concurrent: bool, settings: Settings) -> Config {
     let instances = settings.max_instances;
+    // A dirty page that was swapped out would be neither reset nor given back by the scan, and the next instance in the slot
+    // would read another's data: only where nothing can be swapped out.
+    let scans = swap_is_off() && PoolingAllocationConfig::is_pagemap_scan_available();
+    let kept = Kept::of(&settings, scans);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(8))
         .total_memories(instances)
-        .total_tables(instances.saturating_mul(2))
+        .total_tables(instances.saturating_mul(TABLES_PER_INSTANCE))
         .total_stacks(instances)
         .max_memory_size(usize::try_from(settings.max_memory).unwrap_or(usize::MAX))
         .table_elements(settings.max_table_elements as usize)
         .max_component_instance_size(10 * 1024 * 1024)
         .max_core_instance_size(10 * 1024 * 1024)
-        .max_memories_per_component(32)
-        .max_tables_per_component(64)
-        .max_core_instances_per_component(200)
-        .linear_memory_keep_resident(KEEP_RESIDENT)
-        .table_keep_resident(64 * 1024);
-    // A dirty page that was swapped out would be neither reset nor given back by the scan, and the next instance in the slot
-    // would read another's data: only where nothing can be swapped out.
-    pool.pagemap_scan(if swap_is_off() { Enabled::Auto } else { Enabled::No });
+        .max_memories_per_component(limiter::MAX_MEMORIES as u32)
+        .max_tables_per_component(limiter::MAX_TABLES as u32)
+        .max_core_instances_per_component(limiter::MAX_INSTANCES as u32)
+        .linear_memory_keep_resident(kept.memory)
+        .table_keep_resident(kept.table)
+        // A component takes a slot that nobody had before it takes one from another component.
+        .max_unused_warm_slots(instances)
+        .pagemap_scan(if scans { Enabled::Yes } else { Enabled::No });
 
     let mut config = Config::new();
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .concurrency_support(concurrent)
         .wasm_component_model_async(concurrent)
+        .async_stack_size(resident::STACK_BYTES)
         .epoch_interruption(true)
         .wasm_backtrace_details(WasmBacktraceDetails::Enable)
         .memory_init_cow(true);

@@ -15,6 +15,8 @@ use crate::telemetry::trace::Tracer;
 mod chain;
 mod connection;
 mod forward;
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 pub mod local;
 mod pace;

@@ -18,6 +18,7 @@ mod control;
 mod diff;
 mod error;
 mod grants;
+mod limits;
 pub mod linking;
 mod prepare;
 mod rollout;
@@ -35,11 +36,10 @@ use crate::adapter::content::Content;
 use crate::adapter::journal::SqliteJournal;
 use crate::admin::control::Control;
 use crate::admin::{self, AdminState, Readiness, Token};
-use crate::engine;
+use crate::engine::{self, Engines};
 use crate::gateway::{self, Gateway};
 use crate::manifest::App;
 use crate::model::ServiceName;
-use crate::service::Registry;
 use crate::shutdown::{DrainOutcome, Tasks};
 use crate::telemetry::{DroppedLines, Metrics, Tail};
 use control::HostControl;
@@ -49,7 +49,7 @@ use runtime_config::RuntimeConfig;
 use state_dir::Announcement;
 
 /// How often instances that have waited too long are looked for.
-const SWEEP: Duration = Duration::from_secs(5);
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// What the operator asks for, apart from the app itself.
 pub struct Options {
@@ -128,7 +128,8 @@ impl Host {
             let _detached = admin::serve(listener, state, &tasks);
             bound
         });
-        raise_file_limit();
+        let settings = gateway::Settings::default();
+        raise_file_limit(settings.max_connections);
         let tracing = Tracing::new(app, &metrics)?;
         let tracer = tracing.tracer();
         let content = Arc::new(Content::open(&state_dir.content()).map_err(Error::Store)?);
@@ -142,6 +143,7 @@ impl Host {
             tracer.clone(),
             tasks.clone(),
         )?;
+        let engines = preparing.engines().clone();
         let edition = preparing.edition(app.clone())?;
         let (rollouts, started) =
             Rollouts::start(preparing, Arc::new(journal), edition, tasks.clone(), progress).await?;
@@ -151,11 +153,11 @@ impl Host {
             metrics,
             tracer,
             tasks.clone(),
-            gateway::Settings::default(),
+            settings,
             address,
         );
         tasks.spawn("listener", gateway::serve(listener, gateway));
-        tasks.background("idle instances", sweep(registry));
+        tasks.background("idle instances", sweep(engines));
         let control: Arc<dyn Control> =
             Arc::new(HostControl::new(rollouts.clone(), address, tail, tasks.clone()));
         controlled.send_replace(Some(control.clone()));
@@ -258,19 +260,17 @@ fn local_address(listener: &TcpListener, asked: SocketAddr, flag: &'static str) 
     })
 }
 
-async fn sweep(registry: Arc<Registry>) {
+async fn sweep(engines: Arc<Engines>) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
         ticks.tick().await;
-        let now = Instant::now();
-        for revision in registry.current().revisions() {
-            revision.program().drop_idle(now);
-        }
+        engines.drop_idle(Instant::now());
     }
 }
 
-/// Connections, databases and pool slots all need file descriptors; the soft limit is often 1,024.
-fn raise_file_limit() {
+/// Connections, databases and pool slots all need file descriptors; the soft limit is often 1,024. If there are not even enough
+/// for the connections that are let in, whoever runs the host should know.
+fn raise_file_limit(connections: usize) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum
@@ -283,5 +283,16 @@ fn raise_file_limit() {
         )
     {
         ::tracing::debug!(error = %error, "the limit of open files stays as it is");
+    }
+    let Some(limit) = getrlimit(Resource::Nofile).current else {
+        return;
+    };
+    if usize::try_from(limit).is_ok_and(|limit| limit < connections) {
+        ::tracing::warn!(
+            limit,
+            connections,
+            "fewer files may be open than there may be connections (see `ulimit -Hn`): where none is left, nobody is let in and \
+             no database opened until connections end"
+        );
     }
 }

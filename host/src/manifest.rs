@@ -29,6 +29,7 @@ pub use app::{
     MAX_LINK_TIMEOUT, Service, StaticResponse, TriggerRoute, TriggerTarget, VariableDeclaration,
 };
 pub use error::{Diagnostic, Error, Fault, Warning};
+pub use raw::{INSTANCE_KEYS, LIMIT_KEYS};
 pub use source::Location;
 pub use template::{Template, TemplateError, UnresolvedVariable};
 

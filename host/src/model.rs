@@ -17,6 +17,7 @@ mod probe;
 pub mod quantity;
 mod rollout;
 pub mod route;
+mod seldom;
 
 pub use dependency::{DependencyName, DependencyNameError};
 pub use interface::{InterfaceName, InterfaceNameError, MAX_INTERFACE_BYTES, Track};
@@ -24,6 +25,7 @@ pub use limits::{InstancePolicy, Instances, Limits};
 pub use name::{AppName, Label, MAX_NAME_BYTES, NameError, ServiceName, VariableName};
 pub use probe::Probe;
 pub use rollout::{Sticky, StickyError, WHOLE, Weight, WeightError};
+pub use seldom::{Seldom, TELL_EVERY};
 
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -336,6 +336,27 @@ pub fn thread(
     std::thread::Builder::new().name(name.to_owned()).spawn(body)
 }
 
+/// A Tokio runtime, for what is polled on other threads than its own: timers and sockets belong to it all the same.
+#[derive(Clone)]
+pub struct Runtime(tokio::runtime::Handle);
+
+impl Runtime {
+    /// The one that this runs in.
+    ///
+    /// # Panics
+    /// Outside a Tokio runtime.
+    #[must_use]
+    pub fn here() -> Self {
+        Self(tokio::runtime::Handle::current())
+    }
+
+    /// Makes it the one that is found on this thread, until the guard is dropped.
+    #[must_use = "it is found as long as the guard lives"]
+    pub fn enter(&self) -> tokio::runtime::EnterGuard<'_> {
+        self.0.enter()
+    }
+}
+
 /// A number of foreground tasks of one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TaskCount {

@@ -8,6 +8,8 @@
 
 mod fault;
 mod file;
+#[doc(hidden)]
+pub mod fuzzing;
 mod record;
 #[cfg(test)]
 mod tests;

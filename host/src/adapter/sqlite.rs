@@ -123,16 +123,33 @@ impl SqliteData {
         }
     }
 
-    /// The database in the file `path`, which is made when it is first connected to.
-    pub fn database(&self, path: &Path) -> Result<Arc<dyn Database>, SqliteDataError> {
+    /// The database in the file `path`, which is made when it is first connected to. By way of what is returned it grows to
+    /// `max_bytes` at most, or to what the settings allow if that is less; others may let it grow further.
+    pub fn database(
+        &self,
+        path: &Path,
+        max_bytes: Option<u64>,
+    ) -> Result<Arc<dyn Database>, SqliteDataError> {
         let core = self.core(path, Author::Guest)?;
-        Ok(Arc::new(SqliteDatabase { core }))
+        let max_bytes = self.max_bytes(max_bytes);
+        Ok(Arc::new(SqliteDatabase { core, max_bytes }))
     }
 
-    /// The key-value store in the file `path`, which is made when it is first used.
-    pub fn key_value(&self, path: &Path) -> Result<Arc<dyn KeyValueStore>, SqliteDataError> {
+    /// The key-value store in the file `path`, which is made when it is first used. `max_bytes` is as for a
+    /// [database](Self::database).
+    pub fn key_value(
+        &self,
+        path: &Path,
+        max_bytes: Option<u64>,
+    ) -> Result<Arc<dyn KeyValueStore>, SqliteDataError> {
         let core = self.core(path, Author::Host)?;
-        Ok(Arc::new(SqliteKeyValue { core }))
+        let max_bytes = self.max_bytes(max_bytes);
+        Ok(Arc::new(SqliteKeyValue { core, max_bytes }))
+    }
+
+    fn max_bytes(&self, wanted: Option<u64>) -> u64 {
+        let most = self.settings.max_database_bytes;
+        wanted.map_or(most, |wanted| wanted.min(most))
     }
 
     /// Closes all connections that nobody holds, and each other one when it is given back. Blocks: the last

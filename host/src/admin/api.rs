@@ -74,6 +74,44 @@ pub struct Revision {
     /// Those of them that failed.
     #[serde(default)]
     pub failed: u64,
+    /// What it uses, and how much of it it may; nothing for one that is kept to be brought back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+}
+
+/// What a revision uses of its limits now.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Requests and calls that it may work for at once.
+    pub concurrency: u64,
+    /// Requests and calls that wait for a place.
+    pub waiting: u64,
+    /// How many of them may.
+    pub queue: u64,
+    /// Instances that are alive, idle ones too.
+    pub instances: u64,
+    /// Linear memory of all its instances, in bytes.
+    pub memory_bytes: u64,
+    /// How much that may be, in bytes.
+    pub memory_limit_bytes: u64,
+    /// CPU time since the host has it, in seconds.
+    pub cpu_seconds: f64,
+    /// Its databases and key-value stores.
+    #[serde(default)]
+    pub data: Vec<DataUsage>,
+}
+
+/// A database or a key-value store of a service.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataUsage {
+    /// `sqlite` or `key-value`.
+    pub kind: String,
+    /// The label in the manifest.
+    pub label: String,
+    /// The size of its file, in bytes; 0 before it is first used. What is committed and not yet in it is not counted.
+    pub bytes: u64,
+    /// To what size the service can make it grow, in bytes.
+    pub limit_bytes: u64,
 }
 
 /// A revision with a share of requests.

@@ -88,7 +88,8 @@ where
     Ok(component)
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+/// The value that these bytes of JSON describe.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
     serde_json::from_slice(bytes)
         .map_err(|error| Fault::invalid(format!("The body is not as described: {error}.")))
 }

@@ -89,9 +89,9 @@ pub(super) const ROUTES: &[Route] = &[
 
 /// The names in a path, as they are written there.
 #[derive(Default)]
-struct Segments<'a> {
-    app: Option<&'a str>,
-    service: Option<&'a str>,
+pub(super) struct Segments<'a> {
+    pub(super) app: Option<&'a str>,
+    pub(super) service: Option<&'a str>,
 }
 
 /// A request that was let in and found its way.
@@ -197,7 +197,7 @@ fn is_served(control: &dyn Control, segments: &Segments<'_>) -> Result<(), Fault
     Err(Fault::OtherApp { served, asked })
 }
 
-fn find(path: &str) -> Option<(&'static Route, Segments<'_>)> {
+pub(super) fn find(path: &str) -> Option<(&'static Route, Segments<'_>)> {
     ROUTES
         .iter()
         .find_map(|route| Some((route, segments(route.path, path)?)))
@@ -220,7 +220,7 @@ fn segments<'a>(pattern: &str, path: &'a str) -> Option<Segments<'a>> {
 }
 
 impl Route {
-    fn takes(&self, method: &Method) -> bool {
+    pub(super) fn takes(&self, method: &Method) -> bool {
         let verb = match *method {
             Method::GET | Method::HEAD => Verb::Get,
             Method::PUT => Verb::Put,
@@ -231,7 +231,7 @@ impl Route {
     }
 
     /// The value of `Allow`.
-    fn allowed(&self) -> String {
+    pub(super) fn allowed(&self) -> String {
         let names = self.verbs.iter().map(|verb| match verb {
             Verb::Get => "GET, HEAD",
             Verb::Put => "PUT",

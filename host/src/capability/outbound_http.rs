@@ -303,7 +303,9 @@ fn port(authority: &Authority, default_port: u16) -> Result<u16, Denied> {
             authority: String::from(authority),
         }
     };
-    match text.strip_prefix(authority.host()) {
+    // A name of a user may begin as the host does.
+    let host_and_port = Some(text).filter(|text| !text.contains('@'));
+    match host_and_port.and_then(|text| text.strip_prefix(authority.host())) {
         Some("" | ":") => Ok(default_port),
         Some(_) => authority.port_u16().filter(|port| *port != 0).ok_or_else(refused),
         None => Err(refused()),
@@ -464,6 +466,17 @@ mod tests {
                 scheme: String::from("redis")
             })
         );
+    }
+
+    #[test]
+    fn a_user_named_as_the_host_is_refused_like_any_other() {
+        let everything = AllowedHosts::parse(["*://*:*"]).unwrap();
+        let everything = OutboundHttp::new(everything, BlockedNetworks::default());
+        for text in ["a@a:1", "a-@a:1", "a:b@a:1"] {
+            let authority: Authority = text.parse().unwrap();
+            let refused = everything.authorize("http", Some(&authority));
+            assert!(matches!(refused, Err(Denied::Authority { .. })), "{text}");
+        }
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use clap::Args;
 use super::Failure;
 use super::change::{Format, Output};
 use super::client::{Client, HostArgs};
-use super::table::table;
+use super::table::{duration, table};
 use crate::admin::api::{App, Revision, Service};
 use crate::model::ServiceName;
 
@@ -55,11 +55,17 @@ fn app(app: &App) -> String {
         ..
     } = app;
     let rows: Vec<[String; 7]> = app.services.iter().flat_map(rows).collect();
-    format!("{name} at {url}, generation {generation}\n\n{}", services(&rows))
+    let used: Vec<[String; 7]> = app.services.iter().flat_map(used).collect();
+    format!(
+        "{name} at {url}, generation {generation}\n\n{}{}",
+        services(&rows),
+        usage(&used)
+    )
 }
 
 fn one(service: &Service) -> String {
     let mut text = services(&rows(service));
+    text.push_str(&usage(&used(service)));
     if !service.routes.is_empty() {
         text.push_str("\nRoutes\n");
     }
@@ -124,6 +130,58 @@ fn rows(service: &Service) -> Vec<[String; 7]> {
     rows
 }
 
+/// What is used of the limits. Nothing if the host does not tell.
+fn usage(rows: &[[String; 7]]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let head = [
+        "SERVICE", "REVISION", "AT ONCE", "WAITING", "MEMORY", "CPU", "DATA",
+    ];
+    format!("\nUse and limits\n{}", table(head, rows))
+}
+
+/// Use and limits of the current revision and the candidate.
+fn used(service: &Service) -> Vec<[String; 7]> {
+    let candidate = service.candidate.as_ref().map(|candidate| &candidate.revision);
+    let row = |name: &str, revision: &Revision| {
+        let usage = revision.usage.as_ref()?;
+        let data = usage.data.iter().map(|data| {
+            format!(
+                "{} {} {} of {}",
+                data.kind,
+                data.label,
+                size(data.bytes),
+                size(data.limit_bytes)
+            )
+        });
+        let instances = match usage.instances {
+            1 => "1 instance".to_owned(),
+            instances => format!("{instances} instances"),
+        };
+        Some([
+            name.to_owned(),
+            revision.revision.clone(),
+            format!("{} of {}", revision.in_flight, usage.concurrency),
+            format!("{} of {}", usage.waiting, usage.queue),
+            format!(
+                "{} of {} in {instances}",
+                size(usage.memory_bytes),
+                size(usage.memory_limit_bytes)
+            ),
+            duration(usage.cpu_seconds * 1000.0),
+            data.collect::<Vec<_>>().join(", "),
+        ])
+    };
+    let current = row(&service.service, &service.current);
+    let candidate = candidate.and_then(|candidate| row("", candidate));
+    current.into_iter().chain(candidate).collect()
+}
+
+fn size(bytes: u64) -> String {
+    super::check::size(usize::try_from(bytes).unwrap_or(usize::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -136,6 +194,16 @@ mod tests {
     struct Typed {
         #[command(flatten)]
         status: Status,
+    }
+
+    #[tokio::test]
+    async fn a_host_that_does_not_tell_of_use_is_shown_without_it() {
+        let stand_in = StandIn::start().await;
+        let mut auth = service("auth", "dddddddddddd", json!({}));
+        auth["current"].as_object_mut().unwrap().remove("usage");
+        stand_in.answer("GET /v1/apps/shop/services/auth", auth);
+        let told = status(&stand_in, &["auth"]).await;
+        assert!(!told.contains("limits"), "{told}");
     }
 
     fn served() -> Value {
@@ -180,6 +248,12 @@ mod tests {
                 "orders   aaaaaaaaaaaa  current, by deploy                    2026-11-21T09:00:00Z  2          1200    3",
                 "         bbbbbbbbbbbb  candidate, 10% by client, rollout 12  2026-11-21T09:00:00Z  2          1200    3",
                 "         cccccccccccc  draining until 2026-11-21T08:05:00Z   2026-11-21T08:00:00Z  1",
+                "",
+                "Use and limits",
+                "SERVICE  REVISION      AT ONCE  WAITING   MEMORY                               CPU     DATA",
+                "auth     dddddddddddd  2 of 64  1 of 256  3.2 MiB of 256.0 MiB in 3 instances  12.3 s  sqlite default 40 KiB of 4.0 GiB",
+                "orders   aaaaaaaaaaaa  2 of 64  1 of 256  3.2 MiB of 256.0 MiB in 3 instances  12.3 s  sqlite default 40 KiB of 4.0 GiB",
+                "         bbbbbbbbbbbb  2 of 64  1 of 256  3.2 MiB of 256.0 MiB in 3 instances  12.3 s  sqlite default 40 KiB of 4.0 GiB",
             ]
         );
         let printed: Value = serde_json::from_str(&status(&stand_in, &["--format", "json"]).await).unwrap();

@@ -1,6 +1,6 @@
 //! The bodies that pass between a connection and a guest.
 //!
-//! A [`RequestBody`] bounds what a client may send. A [`GuestResponse`] gives out what a guest sends, and drives the guest
+//! A [`RequestBody`] bounds what a client may send. A [`GuestResponse`] bounds and gives out what a guest sends, and drives it
 //! while it does: as long as the guest keeps up, it runs in the task of the connection that reads its response, with no task
 //! and no wake-up in between. As soon as it waits for something it moves to a task of its own. Dropping the body before its end
 //! ends the guest.
@@ -17,10 +17,11 @@ use http::header::CONTENT_LENGTH;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 
-use super::context::{BodyFault, RequestContext};
+use super::context::{BodyFault, Fault, RequestContext};
+use super::failure::{LastWords, Report};
 use super::moving::Moving;
-use super::{Body, BodyError, Failure};
-use crate::shutdown::{Task, Tasks};
+use super::{Body, BodyError, Failure, Program};
+use crate::shutdown::Task;
 
 /// What drives a guest to its end.
 pub(super) struct Work(pub(super) Moving<Result<(), Failure>>);
@@ -29,7 +30,9 @@ impl Future for Work {
     type Output = Result<(), Failure>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.poll_unpin(cx).map(|ended| ended.unwrap_or(Err(Failure::Host)))
+        self.0
+            .poll_unpin(cx)
+            .map(|ended| ended.unwrap_or(Err(Failure::Host)))
     }
 }
 
@@ -111,7 +114,9 @@ pub(super) struct GuestResponse {
     inner: Body,
     driver: Driver,
     context: Arc<RequestContext>,
-    tasks: Tasks,
+    program: Arc<Program>,
+    /// How many more bytes the guest may send, if there is a limit and it is not yet exceeded.
+    room: Option<u64>,
     /// What the head announces, less what was given out: a connection asks for no more than that.
     left: Option<u64>,
     /// The first frame, if it was there with the head.
@@ -126,25 +131,36 @@ impl GuestResponse {
     ///
     /// Where the head announces no length, the guest is asked once for what follows: a body that turns out to be empty then
     /// goes out as one of length 0.
+    ///
+    /// # Errors
+    /// [`Failure::ResponseTooLarge`] where it is known already that the body is longer than the service may make one.
     pub(super) async fn response(
         head: http::Response<Body>,
         driver: Driver,
         context: Arc<RequestContext>,
-        tasks: Tasks,
-    ) -> http::Response<Body> {
+        program: Arc<Program>,
+    ) -> Result<http::Response<Body>, Failure> {
         let (head, inner) = head.into_parts();
         let left = content_length(&head.headers);
+        let limit = program.limits.response_body;
         let mut body = Self {
             inner,
             driver,
             context,
-            tasks,
+            program,
+            room: limit,
             left,
             first: None,
             failed: None,
             ended: false,
         };
-        if left.is_none() && !body.inner.is_end_stream() {
+        let has_body = !body.inner.is_end_stream();
+        if let (Some(limit), true) = (limit, has_body)
+            && left.unwrap_or(0).max(body.inner.size_hint().lower()) > limit
+        {
+            return Err(body.too_large(limit));
+        }
+        if left.is_none() && has_body {
             poll_fn(|cx| {
                 match body.poll_guest(cx) {
                     Poll::Ready(Some(Ok(frame))) => body.first = Some(frame),
@@ -154,8 +170,12 @@ impl GuestResponse {
                 Poll::Ready(())
             })
             .await;
+            if let (None, Some(limit)) = (body.room, limit) {
+                // Nothing of it was sent yet.
+                return Err(Failure::ResponseTooLarge { limit });
+            }
         }
-        http::Response::from_parts(head, body.boxed_unsync())
+        Ok(http::Response::from_parts(head, body.boxed_unsync()))
     }
 
     /// Lets the guest run if it runs here, and takes what it has sent.
@@ -171,6 +191,13 @@ impl GuestResponse {
         }
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
+                if let (Some(room), Some(data)) = (self.room, frame.data_ref()) {
+                    self.room = room.checked_sub(data.len() as u64);
+                    if let (None, Some(limit)) = (self.room, self.program.limits.response_body) {
+                        self.too_large(limit);
+                        return self.fail(BodyError::HttpResponseBodySize(Some(limit)));
+                    }
+                }
                 if let (Some(left), Some(data)) = (&mut self.left, frame.data_ref()) {
                     *left = left.saturating_sub(data.len() as u64);
                 }
@@ -189,6 +216,24 @@ impl GuestResponse {
         }
     }
 
+    /// Ends a guest that sends more than it may: its fault, which is logged once, whatever it then makes of that itself.
+    fn too_large(&mut self, limit: u64) -> Failure {
+        if !self.context.progress.is_failed() {
+            if self.context.progress.failed(Fault::Guest) {
+                self.program.metrics.failed_afterwards();
+            }
+            // What it had to say stands in its own output; nothing of it tells why.
+            let report = Report::response_too_large(limit);
+            report.log(&self.program, &self.context, LastWords::default());
+        }
+        if let Driver::Spawned(task) = &self.driver {
+            task.abort();
+        }
+        self.driver = Driver::Done;
+        self.ended = true;
+        Failure::ResponseTooLarge { limit }
+    }
+
     fn fail(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.ended = true;
         self.driver = Driver::Done;
@@ -198,7 +243,9 @@ impl GuestResponse {
     /// Lets an inline guest go on in a task of its own.
     fn spawn(&mut self) {
         match std::mem::replace(&mut self.driver, Driver::Done) {
-            Driver::Inline(work) => self.driver = Driver::Spawned(self.tasks.spawn("guest", work)),
+            Driver::Inline(work) => {
+                self.driver = Driver::Spawned(self.program.tasks.spawn("guest", work));
+            }
             other => self.driver = other,
         }
     }
@@ -262,7 +309,7 @@ impl HttpBody for GuestResponse {
     }
 }
 
-fn content_length(headers: &HeaderMap) -> Option<u64> {
+pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 

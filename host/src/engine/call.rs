@@ -25,7 +25,7 @@ use super::guest::Guest;
 use super::interrupt::Raised;
 use super::program::{Instance, Program, Use};
 use super::run::within_cpu;
-use super::{Failure, MAX_DEPTH, NoPlace};
+use super::{Failure, NoPlace, TooDeep};
 use crate::model::ServiceName;
 use crate::telemetry::metrics::CallOutcome;
 
@@ -79,8 +79,8 @@ pub enum CallError {
     #[error("it exports no such function")]
     NoFunction,
     /// The chain of services is too long.
-    #[error("the request has passed through {MAX_DEPTH} services already")]
-    TooDeep,
+    #[error(transparent)]
+    TooDeep(#[from] TooDeep),
     /// The caller works for no request, so nobody waits for an answer.
     #[error("calls can be made only while a request is served")]
     NoRequest,
@@ -133,7 +133,7 @@ impl CallError {
             | Self::NoInstance
             | Self::OutOfMemory
             | Self::Missing(_)
-            | Self::TooDeep
+            | Self::TooDeep(_)
             | Self::NoRequest
             | Self::Refused(_)
             | Self::Interrupted

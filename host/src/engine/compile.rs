@@ -7,15 +7,19 @@ use std::time::{Duration, Instant};
 use wasmtime::component::{Component, InstancePre};
 use wasmtime_wasi_http::{p2, p3};
 
+use super::effort::{self, Excess};
 use super::export::Exports;
 use super::foreign::{self, Foreign};
 use super::guest::Guest;
 use super::transit::Transit;
-use super::{CacheError, Engines, Half};
-use crate::model::Digest;
+use super::{CacheError, Engines, Half, InstancesError, check_instances};
+use crate::model::{Digest, Instances, Limits};
 
 /// The largest component that is taken, in bytes.
 pub const MAX_COMPONENT_BYTES: usize = 100 * 1024 * 1024;
+
+/// A page of linear memory, in bytes.
+const WASM_PAGE: u64 = 64 * 1024;
 
 /// The handler that a component exports.
 #[derive(Clone)]
@@ -109,6 +113,9 @@ pub enum CompileError {
         /// Its size.
         bytes: usize,
     },
+    /// Compiling it would take too much time and memory.
+    #[error("compiling it would take too much: {0}")]
+    TooMuchWork(Excess),
     /// Wasmtime refused it.
     #[error("it is not a valid component")]
     Invalid(#[source] wasmtime::Error),
@@ -128,6 +135,21 @@ pub enum CompileError {
     /// Its handler is of another shape than the interface's.
     #[error("its HTTP handler does not fit the interface")]
     Handler(#[source] wasmtime::Error),
+    /// Its memory is larger from the start than the service may have.
+    #[error(
+        "its memory has {needs} bytes from the start, more than the limit `{key}`, {limit} bytes, allows"
+    )]
+    MemoryTooSmall {
+        /// The largest memory that it declares, in bytes.
+        needs: u64,
+        /// The key of the limit.
+        key: &'static str,
+        /// What that allows, in bytes.
+        limit: u64,
+    },
+    /// The manifest asks something of its instances that they cannot do.
+    #[error(transparent)]
+    Instances(#[from] InstancesError),
     /// The cache failed.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -145,10 +167,21 @@ impl CompileError {
             Self::TwoHandlers(_) => {
                 Some("export either `wasi:http/incoming-handler@0.2` or `wasi:http/handler@0.3`".into())
             }
+            Self::MemoryTooSmall { key, .. } => Some(format!(
+                "raise `{key}`, or build it with a smaller memory to begin with"
+            )),
+            Self::Instances(_) => Some(
+                "write `concurrency = 1` under `[component.<id>.tool.midplane.instances]`, or leave it out"
+                    .into(),
+            ),
             Self::Cache(error) => Some(error.hint()),
             Self::TooLarge { .. } => {
                 Some("build it with `strip = true`, `lto = true` and `opt-level = \"s\"`".into())
             }
+            Self::TooMuchWork(_) => Some(
+                "build it with `opt-level = \"s\"`, or split what generates code into smaller functions"
+                    .into(),
+            ),
             Self::Invalid(_) => Some("build it again; `wasm-tools validate` tells more".into()),
             Self::Handler(_) => Some("build it against the released `wasi:http` interface".into()),
         }
@@ -169,6 +202,31 @@ impl Code {
     /// The digest of the bytes that it was compiled from.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// The least linear memory that an instance has, in bytes: its largest memory as it is declared. 0 if that cannot be told.
+    pub(super) fn least_memory(&self) -> u64 {
+        let required = self.pre.component().resources_required();
+        let pages = required.and_then(|required| required.max_initial_memory_size);
+        pages.unwrap_or(0).saturating_mul(WASM_PAGE)
+    }
+
+    /// Whether an instance can come up at all within these limits, as far as that is known before one does, and whether it can
+    /// serve as it is asked to.
+    ///
+    /// # Errors
+    /// [`CompileError::MemoryTooSmall`] and [`CompileError::Instances`].
+    pub fn check(&self, limits: &Limits, instances: &Instances) -> Result<(), CompileError> {
+        check_instances(self, instances)?;
+        let needs = self.least_memory();
+        let keys = [
+            ("instance_memory", limits.instance_memory),
+            ("memory", limits.memory),
+        ];
+        match keys.into_iter().find(|(_, limit)| needs > *limit) {
+            Some((key, limit)) => Err(CompileError::MemoryTooSmall { needs, key, limit }),
+            None => Ok(()),
+        }
     }
 
     /// Whether it can answer HTTP requests.
@@ -202,6 +260,7 @@ impl Engines {
                 });
             }
         }
+        effort::check(bytes).map_err(CompileError::TooMuchWork)?;
         compiles();
         let started = Instant::now();
         let (half, artifact) = self.precompile(bytes, || {})?;

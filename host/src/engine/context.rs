@@ -4,6 +4,7 @@
 //! module implements over the generation that the request entered by.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,13 +15,10 @@ use tokio::time::Instant;
 use super::nursery::Nursery;
 use super::place::NoPlace;
 use super::{Body, Failure, Program};
-use crate::model::ServiceName;
+use crate::model::{Limits, ServiceName};
 use crate::telemetry::RequestId;
 use crate::telemetry::metrics::Verdict;
 use crate::telemetry::trace::{TraceContext, TraceState};
-
-/// The deepest chain of services that one request may make.
-pub const MAX_DEPTH: u8 = 16;
 
 /// What a caller keeps of its time when a callee may have the rest.
 const KEPT: Duration = Duration::from_millis(5);
@@ -54,9 +52,9 @@ pub enum ChainError {
     /// No route of the app leads to a service at this path.
     #[error("no route of this app leads to a service at this path")]
     NoRoute,
-    /// The chain is deeper than [`MAX_DEPTH`].
-    #[error("the request has passed through {MAX_DEPTH} services already")]
-    TooDeep,
+    /// The chain is deeper than the called service allows.
+    #[error(transparent)]
+    TooDeep(#[from] TooDeep),
     /// The service has no HTTP handler.
     #[error("service `{0}` exports no HTTP handler")]
     NoHandler(ServiceName),
@@ -65,10 +63,36 @@ pub enum ChainError {
     Failed(#[source] Failure),
 }
 
+/// The request has passed through as many services as the one that it shall reach next allows (its `call_depth`).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the request has passed through {passed} services already, and `call_depth` of `{service}` is {limit}"
+)]
+pub struct TooDeep {
+    /// Where it shall go.
+    pub service: ServiceName,
+    /// The services of its way so far.
+    pub passed: u32,
+    /// How many these may be, `service` included.
+    pub limit: NonZeroU32,
+}
+
 /// The port through which a linked function finds the service that answers it, as the request's generation knows it.
 pub trait Callees: Send + Sync {
     /// The current revision of `service`; `None` if the generation has no such service.
     fn callee(&self, service: &ServiceName) -> Option<Arc<dyn Callee>>;
+
+    /// Tells whether two requests see the same. It holds for as long as either of the two is alive.
+    fn sight(&self) -> Sight;
+}
+
+/// What a request sees: a generation, by its address, and which candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sight {
+    /// Where the generation lies in memory.
+    pub generation: usize,
+    /// The candidates that the request meets; 0 for none.
+    pub chosen: u64,
 }
 
 /// One revision, as a callee.
@@ -98,7 +122,7 @@ pub struct RequestContext {
     /// How long that service may take.
     pub limit: Duration,
     /// How many services the request has passed through before this one.
-    pub depth: u8,
+    pub depth: u32,
     /// The client's address, as the listener saw it.
     pub client: SocketAddr,
     /// When the caller stops waiting; never later than the caller's own deadline.
@@ -149,42 +173,54 @@ impl RequestContext {
         }
     }
 
-    /// The context of an HTTP request to another service, or `None` where the chain is too deep.
-    pub fn next_hop(self: &Arc<Self>, service: ServiceName, limit: Duration) -> Option<Self> {
+    /// The context of an HTTP request to another service with these limits.
+    ///
+    /// # Errors
+    /// The chain is too deep for that service.
+    pub fn next_hop(self: &Arc<Self>, service: ServiceName, limits: &Limits) -> Result<Self, TooDeep> {
         // It is driven by a task of its own, and so are its calls.
-        self.next(service, limit, self.ends_at(), Arc::default(), Instant::now())
+        self.next(service, limits, self.ends_at(), Arc::default(), Instant::now())
     }
 
-    /// The context of a call to another service that began at `now` and may take `timeout`, or `None` where the chain is too
-    /// deep.
+    /// The context of a call to another service with these limits that began at `now` and may take `timeout`.
+    ///
+    /// # Errors
+    /// The chain is too deep for that service.
     pub fn next_call(
         self: &Arc<Self>,
         service: ServiceName,
-        limit: Duration,
+        limits: &Limits,
         timeout: Duration,
         now: Instant,
-    ) -> Option<Self> {
+    ) -> Result<Self, TooDeep> {
         let ends_at = self.ends_at();
         // The caller keeps a little of its time for what it does about a callee that takes too long; and so the deepest of a
         // chain that hangs is the first to be given up, and named.
         let kept = (ends_at.saturating_duration_since(now) / 4).min(KEPT);
         let deadline = (ends_at - kept).min(now + timeout);
-        self.next(service, limit, deadline, self.nursery.clone(), now)
+        self.next(service, limits, deadline, self.nursery.clone(), now)
     }
 
     fn next(
         self: &Arc<Self>,
         service: ServiceName,
-        limit: Duration,
+        limits: &Limits,
         deadline: Instant,
         nursery: Arc<Nursery>,
         now: Instant,
-    ) -> Option<Self> {
-        let depth = self.depth.checked_add(1).filter(|depth| *depth < MAX_DEPTH)?;
-        Some(Self {
+    ) -> Result<Self, TooDeep> {
+        let depth = self.depth.saturating_add(1);
+        if depth >= limits.call_depth.get() {
+            return Err(TooDeep {
+                service,
+                passed: depth,
+                limit: limits.call_depth,
+            });
+        }
+        Ok(Self {
             id: self.id,
             service,
-            limit,
+            limit: limits.timeout,
             depth,
             client: self.client,
             deadline: Some(deadline),

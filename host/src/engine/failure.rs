@@ -8,8 +8,10 @@ use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode as ErrorCode2;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode as ErrorCode3;
 
+use super::account::NoMemory;
 use super::context::{BodyFault, Fault, RequestContext};
 use super::guest::Guest;
+use super::limiter::Denial;
 use super::program::Program;
 use super::warm::WarmError;
 use crate::model::Limits;
@@ -122,8 +124,8 @@ impl Failure {
 pub(super) struct LastWords {
     /// What its panic said on standard error.
     pub(super) panic: Option<String>,
-    /// The limit of memory that it ran into, in bytes.
-    pub(super) memory_denied: Option<u64>,
+    /// The limit that it ran into when it asked for more.
+    pub(super) denied: Option<Denial>,
 }
 
 impl LastWords {
@@ -131,7 +133,7 @@ impl LastWords {
     pub(super) fn of(guest: &mut Guest) -> Self {
         Self {
             panic: guest.end(),
-            memory_denied: guest.limiter.denied(),
+            denied: guest.limiter.denied(),
         }
     }
 }
@@ -162,6 +164,12 @@ impl Report {
         Self::new(FailureKind::Timeout, Failure::TimedOut(limit), message)
     }
 
+    /// Of a request whose instance works for others too.
+    pub(super) fn timed_out_beside_others(limit: Duration) -> Self {
+        let message = format!("no progress within {limit:?}; its instance takes no more requests");
+        Self::new(FailureKind::Timeout, Failure::TimedOut(limit), message)
+    }
+
     pub(super) fn call_timed_out(limit: Duration) -> Self {
         let message = format!("no answer within {limit:?}; the instance was dropped");
         Self::new(FailureKind::Timeout, Failure::TimedOut(limit), message)
@@ -175,7 +183,8 @@ impl Report {
     }
 
     pub(super) fn out_of_cpu(limit: Duration) -> Self {
-        let message = format!("took more than its {limit:?} of CPU time (`cpu_time`); the instance was dropped");
+        let message =
+            format!("took more than its {limit:?} of CPU time (`cpu_time`); the instance was dropped");
         Self::new(FailureKind::CpuTime, Failure::OutOfCpu(limit), message)
     }
 
@@ -187,6 +196,15 @@ impl Report {
 
     pub(super) fn no_response(message: impl Into<String>) -> Self {
         Self::new(FailureKind::NoResponse, Failure::NoResponse, message)
+    }
+
+    pub(super) fn response_too_large(limit: u64) -> Self {
+        let message = format!(
+            "the response body is larger than {limit} bytes (`response_body`): what came beyond them was not sent; the \
+             instance was dropped"
+        );
+        let failure = Failure::ResponseTooLarge { limit };
+        Self::new(FailureKind::ResponseTooLarge, failure, message)
     }
 
     pub(super) fn host(message: impl Into<String>) -> Self {
@@ -220,6 +238,20 @@ impl Report {
             backtrace: backtrace(error),
             last_words: None,
         }
+    }
+
+    /// There is no memory for a fresh instance.
+    pub(super) fn out_of_memory(none: NoMemory) -> Self {
+        let NoMemory { limit, waited } = none;
+        let waited = match waited.as_millis() {
+            0 => String::new(),
+            millis => format!(" after {millis} ms"),
+        };
+        let message = format!(
+            "no memory for another instance{waited}: the instances of the service have taken their {limit} bytes, the \
+             limit `memory`"
+        );
+        Self::new(FailureKind::Memory, Failure::OutOfMemory { limit }, message)
     }
 
     /// What an error of an instantiation means.
@@ -256,9 +288,9 @@ impl Report {
         if let Failure::OutOfCpu(limit) = self.failure {
             return WarmError::OutOfCpu { limit };
         }
-        let is_no_instance = self.is_no_instance();
+        let is_busy = self.is_for_lack_of_room();
         let (_, reason) = self.outcome(LastWords::default());
-        match is_no_instance {
+        match is_busy {
             true => WarmError::NoInstance { reason },
             false => WarmError::NotInstantiated {
                 reason,
@@ -282,37 +314,54 @@ impl Report {
         matches!(self.failure, Failure::NoInstance)
     }
 
+    /// Whether all that is missing is memory, which other instances of the service have.
+    pub(super) fn is_out_of_memory(&self) -> bool {
+        matches!(self.failure, Failure::OutOfMemory { .. })
+    }
+
+    /// Whether there is no room for one more instance now, which says nothing about the guest.
+    pub(super) fn is_for_lack_of_room(&self) -> bool {
+        self.is_no_instance() || self.is_out_of_memory()
+    }
+
     /// What ended the guest, and the line that says so.
     fn outcome(&mut self, last_words: LastWords) -> (FailureKind, String) {
-        let LastWords { panic, memory_denied } = self.last_words.take().unwrap_or(last_words);
+        let LastWords { panic, denied } = self.last_words.take().unwrap_or(last_words);
         let message = std::mem::take(&mut self.message);
         if self.kind == FailureKind::Interrupted {
             return (self.kind, message);
         }
         let panicked = panic.is_some();
         let message = panic.unwrap_or(message);
-        match (self.kind, memory_denied) {
-            (FailureKind::Trap, Some(limit)) => (
-                FailureKind::Memory,
-                format!("{message} (the instance asked for more than its {limit} bytes of memory)"),
-            ),
+        match (self.kind, denied) {
+            (FailureKind::Trap, Some(denial)) => (FailureKind::Memory, format!("{message} ({denial})")),
+            // What it has from the start is more than it may have.
+            (FailureKind::Host, Some(denial)) if matches!(self.failure, Failure::NotInstantiated) => {
+                (FailureKind::Memory, format!("{message} ({denial})"))
+            }
             (FailureKind::Trap, None) if panicked => (FailureKind::Panic, message),
             (kind, _) => (kind, message),
         }
     }
 
     /// Logs it, once, and counts it.
-    pub(super) fn log(
+    pub(super) fn log(self, program: &Program, context: &RequestContext, last_words: LastWords) -> Failure {
+        self.log_for(program, [context], last_words)
+    }
+
+    /// The same where one instance worked for several requests: each has its line and its error, what the guest did counts
+    /// once.
+    pub(super) fn log_for<'a>(
         mut self,
         program: &Program,
-        context: &RequestContext,
+        contexts: impl IntoIterator<Item = &'a RequestContext>,
         last_words: LastWords,
     ) -> Failure {
         let (kind, message) = self.outcome(last_words);
         let Self {
             failure, backtrace, ..
         } = self;
-        program.metrics.error(match &failure {
+        let reason = match &failure {
             Failure::Trapped | Failure::TooMuchCopied | Failure::NotInstantiated => ErrorReason::Trap,
             Failure::NoResponse | Failure::NoHandler => ErrorReason::NoResponse,
             Failure::TimedOut(_) => ErrorReason::Timeout,
@@ -324,28 +373,33 @@ impl Report {
             Failure::OutOfMemory { .. } => ErrorReason::Memory,
             Failure::Interrupted => ErrorReason::Interrupted,
             Failure::Host => ErrorReason::Internal,
-        });
-        if matches!(failure, Failure::Interrupted) {
-            program.interrupt.count();
-        }
+        };
+        // Nothing of the guest ran where there was no memory for it.
         if matches!(
             kind,
             FailureKind::Trap | FailureKind::Panic | FailureKind::Memory | FailureKind::Exit
-        ) {
+        ) && !matches!(failure, Failure::OutOfMemory { .. })
+        {
             program.metrics.trap();
         }
-        let chain = context.caller.is_some().then(|| context.path());
-        telemetry::guest_failure(&GuestFailure {
-            origin: Origin {
-                service: program.service.as_str(),
-                revision: &program.revision,
-                request_id: Some(context.id),
-            },
-            kind,
-            message: &message,
-            chain: chain.as_deref(),
-            backtrace: &backtrace,
-        });
+        for context in contexts {
+            program.metrics.error(reason);
+            if matches!(failure, Failure::Interrupted) {
+                program.interrupt.count();
+            }
+            let chain = context.caller.is_some().then(|| context.path());
+            telemetry::guest_failure(&GuestFailure {
+                origin: Origin {
+                    service: program.service.as_str(),
+                    revision: &program.revision,
+                    request_id: Some(context.id),
+                },
+                kind,
+                message: &message,
+                chain: chain.as_deref(),
+                backtrace: &backtrace,
+            });
+        }
         failure
     }
 }

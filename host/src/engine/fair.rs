@@ -23,10 +23,9 @@ use futures::channel::oneshot;
 use futures::future::BoxFuture;
 use parking_lot::{Condvar, Mutex};
 use rustix::time::ClockId;
-use tokio::runtime::Handle;
 
 use super::clock::TICK;
-use crate::shutdown;
+use crate::shutdown::{self, Runtime};
 
 /// The priority of the threads (`setpriority(2)`): a tenth of the weight of those that serve. Not the lowest, so that a guest
 /// that computes comes to its end on a host that is busy for good.
@@ -238,7 +237,7 @@ const ENDED: u8 = 4;
 struct Task<T> {
     member: Arc<Member>,
     /// The runtime whose timers and sockets it uses.
-    runtime: Handle,
+    runtime: Runtime,
     state: AtomicU8,
     abandoned: AtomicBool,
     work: Mutex<Option<Work<T>>>,
@@ -288,9 +287,9 @@ impl<T: Send + 'static> Turn for Task<T> {
             }
             return;
         }
-        let rests =
-            self.state
-                .compare_exchange(RUNNING, RESTING, Ordering::SeqCst, Ordering::SeqCst);
+        let rests = self
+            .state
+            .compare_exchange(RUNNING, RESTING, Ordering::SeqCst, Ordering::SeqCst);
         if rests.is_err() {
             self.queue();
         }
@@ -340,7 +339,7 @@ pub(super) fn go_on<T: Send + 'static>(member: &Arc<Member>, future: BoxFuture<'
     let (end, waiting) = oneshot::channel();
     let task = Arc::new(Task {
         member: member.clone(),
-        runtime: Handle::current(),
+        runtime: Runtime::here(),
         state: AtomicU8::new(WAITING),
         abandoned: AtomicBool::new(false),
         work: Mutex::new(Some(Work { future, end })),

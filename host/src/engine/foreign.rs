@@ -12,16 +12,16 @@ use std::sync::Arc;
 
 use futures::channel::oneshot;
 use futures::future::{BoxFuture, FutureExt};
-use wasmtime::StoreContextMut;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 use wasmtime::component::{
     Accessor, Component, ComponentNamedList, Lift, Linker, LinkerInstance, Lower, Val,
 };
+use wasmtime::{AsContextMut as _, StoreContextMut};
 
 use super::call::{self, Call, CallError, Dynamic, InPlace, Passage, Typed};
 use super::context::RequestContext;
 use super::export::Wanted;
-use super::guest::Guest;
+use super::guest::{Guest, attribute};
 use super::transit::{self, Load, Transit};
 use crate::model::{InterfaceName, ServiceName};
 
@@ -155,7 +155,7 @@ impl Import {
                 results,
             ),
             None if ty.async_() => instance.func_new_concurrent(name, move |accessor, _, params, results| {
-                let caller = accessor.with(|mut access| Caller::of(access.data_mut()));
+                let caller = accessor.with(|mut access| Caller::of(access.as_context_mut()));
                 let import = self.clone();
                 Box::pin(async move {
                     let output = match &import.target {
@@ -169,7 +169,7 @@ impl Import {
                 })
             }),
             None => instance.func_new_async(name, move |store, _, params, results| {
-                let caller = Caller::of(store.data());
+                let caller = Caller::of(store);
                 let import = self.clone();
                 Box::new(async move {
                     match &import.target {
@@ -306,7 +306,9 @@ struct Caller {
 }
 
 impl Caller {
-    fn of(guest: &Guest) -> Self {
+    fn of(mut store: StoreContextMut<'_, Guest>) -> Self {
+        attribute(store.as_context_mut());
+        let guest = store.data();
         Self {
             context: guest.context().cloned(),
             _call: guest.call(),
@@ -346,7 +348,7 @@ impl Definition<'_, '_> {
             return self.instance.func_wrap_concurrent(
                 self.name,
                 move |accessor: &Accessor<Guest>, params: P| {
-                    let caller = accessor.with(|mut access| Caller::of(access.data_mut()));
+                    let caller = accessor.with(|mut access| Caller::of(access.as_context_mut()));
                     let import = import.clone();
                     Box::pin(async move {
                         let bytes = params.bytes();
@@ -362,7 +364,7 @@ impl Definition<'_, '_> {
         }
         self.instance
             .func_wrap_async(self.name, move |store: StoreContextMut<'_, Guest>, params: P| {
-                let caller = Caller::of(store.data());
+                let caller = Caller::of(store);
                 let import = import.clone();
                 Box::new(async move {
                     let bytes = params.bytes();

@@ -9,9 +9,9 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use wasmtime::StoreContextMut;
-use wasmtime::component::{Linker, Resource, ResourceTable};
+use wasmtime::component::{Accessor, Linker, Resource, ResourceTable};
 use wasmtime::error::Context as _;
+use wasmtime::{AsContextMut as _, StoreContextMut};
 use wasmtime_wasi::sockets::SocketAddrUse;
 use wasmtime_wasi::{
     FsPerms, HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView,
@@ -19,13 +19,15 @@ use wasmtime_wasi::{
 use wasmtime_wasi_http::p2::bindings::http::outgoing_handler;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostOutgoingRequest};
-use wasmtime_wasi_http::{RequestOptions, WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_http::{RequestOptions, WasiHttp, WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
+use super::account::Portion;
 use super::context::RequestContext;
 use super::limiter::Limiter;
 use super::outbound::Outbound;
 use super::output::{InstanceOutput, Output, SharedOutput};
 use super::program::Program;
+use super::shared::Session;
 use crate::bindings::{fermyon, spin};
 use crate::capability::sqlite::port::CpuMeter;
 use crate::capability::{Clock, Grants, key_value, sqlite, variables};
@@ -34,8 +36,8 @@ use crate::telemetry::metrics::RevisionMetrics;
 
 /// Resources (of WASI and of capabilities) that an instance may hold at once.
 const MAX_RESOURCES: usize = 10_000;
-/// The same for an instance that may have sockets.
-const MAX_RESOURCES_WITH_SOCKETS: usize = 500;
+/// The same for an instance that may have sockets or files, each of which is a file descriptor of the host.
+const MAX_RESOURCES_WITH_DESCRIPTORS: usize = 500;
 /// What one header section made by a guest may take in memory, in bytes.
 const MAX_FIELDS: usize = 128 * 1024;
 /// Random bytes of one call.
@@ -53,11 +55,14 @@ pub(super) struct Guest {
     calls: Arc<()>,
     metrics: Arc<RevisionMetrics>,
     cpu_time: Duration,
+    /// Those that are served at once, where several are.
+    session: Option<Arc<Session>>,
     pub(super) limiter: Limiter,
 }
 
 impl Guest {
-    pub(super) fn new(program: &Program) -> wasmtime::Result<Self> {
+    /// For an instance that has `memory` to begin with.
+    pub(super) fn new(program: &Program, memory: Portion) -> wasmtime::Result<Self> {
         let output = Arc::new(Mutex::new(InstanceOutput::new(program)));
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(Output {
@@ -103,9 +108,8 @@ impl Guest {
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(MAX_FIELDS);
         let mut table = ResourceTable::new();
-        // Each socket is a file descriptor of the host.
-        table.set_max_capacity(if tcp || udp {
-            MAX_RESOURCES_WITH_SOCKETS
+        table.set_max_capacity(if tcp || udp || program.grants.files.is_some() {
+            MAX_RESOURCES_WITH_DESCRIPTORS
         } else {
             MAX_RESOURCES
         });
@@ -121,21 +125,35 @@ impl Guest {
             calls: Arc::new(()),
             metrics: program.metrics.clone(),
             cpu_time: program.limits.cpu_time,
-            limiter: Limiter::new(
-                program.limits.instance_memory,
-                program.limits.table_elements,
-                program.metrics.instance(),
-            ),
+            session: None,
+            limiter: Limiter::new(memory, &program.limits, program.metrics.instance()),
         })
     }
 
     /// From now on this instance works for this request.
     pub(super) fn begin(&mut self, context: Arc<RequestContext>) {
         self.output.lock().begin(context.id);
+        self.limiter.begin();
         self.outbound.begin(context);
     }
 
-    /// The request that this instance works for.
+    /// From now on this instance works for the requests of this session.
+    pub(super) fn attend(&mut self, session: Arc<Session>) {
+        self.session = Some(session);
+    }
+
+    /// Whether it works for those of a session, one more of which comes now: the first of them, or one beside others.
+    pub(super) fn begin_in_session(&mut self, context: &RequestContext, is_first: bool) {
+        if is_first {
+            self.output.lock().begin(context.id);
+            self.outbound.denials.begin(context.id);
+        } else {
+            self.output.lock().begin_another();
+            self.outbound.begin_another();
+        }
+    }
+
+    /// The request that this instance works for. Where it works for several, that of the last [`attribute`]d call.
     pub(super) fn context(&self) -> Option<&Arc<RequestContext>> {
         self.outbound.context()
     }
@@ -152,6 +170,7 @@ impl Guest {
 
     /// The request is over. Returns what the guest's panic said, if its last words were those of a panic.
     pub(super) fn end(&mut self) -> Option<String> {
+        self.session = None;
         self.outbound.end();
         self.output.lock().end()
     }
@@ -169,18 +188,26 @@ impl Guest {
         }
     }
 
+    /// What the host's work for the guest is charged to.
+    fn meter(&self) -> Option<Arc<dyn CpuMeter>> {
+        let payer = match &self.session {
+            Some(session) => Payer::Session(session.clone()),
+            None => Payer::Request(self.outbound.context()?.clone()),
+        };
+        Some(Arc::new(Meter {
+            payer,
+            metrics: self.metrics.clone(),
+            limit: self.cpu_time,
+        }))
+    }
+
     fn sqlite(&mut self) -> sqlite::View<'_> {
+        let cpu = self.meter();
         sqlite::View {
             grants: &self.grants.sqlite,
             table: &mut self.table,
             open: &self.open_databases,
-            cpu: self.outbound.context().map(|context| -> Arc<dyn CpuMeter> {
-                Arc::new(Meter {
-                    context: context.clone(),
-                    metrics: self.metrics.clone(),
-                    limit: self.cpu_time,
-                })
-            }),
+            cpu,
             denials: &mut self.outbound.denials,
         }
     }
@@ -188,19 +215,34 @@ impl Guest {
 
 /// Charges what the host does for a guest to its request.
 struct Meter {
-    context: Arc<RequestContext>,
+    payer: Payer,
     metrics: Arc<RevisionMetrics>,
     limit: Duration,
 }
 
+enum Payer {
+    Request(Arc<RequestContext>),
+    /// All that are served at once: which of them asked is not known.
+    Session(Arc<Session>),
+}
+
+impl Payer {
+    fn spend(&self, took: Duration) -> Duration {
+        match self {
+            Self::Request(context) => context.spend(took),
+            Self::Session(session) => session.spend(took),
+        }
+    }
+}
+
 impl CpuMeter for Meter {
     fn left(&self) -> Duration {
-        self.limit.saturating_sub(self.context.cpu())
+        self.limit.saturating_sub(self.payer.spend(Duration::ZERO))
     }
 
     fn spend(&self, took: Duration) {
         self.metrics.add_cpu(took);
-        self.context.spend(took);
+        self.payer.spend(took);
     }
 }
 
@@ -265,6 +307,7 @@ fn link_relative_requests(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     interface.func_wrap(
         "handle",
         |mut store: StoreContextMut<'_, Guest>, (request, options): Arguments| {
+            attribute(store.as_context_mut());
             let mut view = store.data_mut().http();
             let asked = view.table.get_mut(&request)?;
             if asked.authority.as_ref().is_none_or(String::is_empty) {
@@ -282,6 +325,51 @@ fn link_relative_requests(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     Ok(())
 }
 
+/// Finds out for which request a guest makes the call that is being made, where its instance works for several at once. Must
+/// be called before the call first waits.
+pub(super) fn attribute(mut store: StoreContextMut<'_, Guest>) {
+    let Some(session) = store.data().session.clone() else {
+        return;
+    };
+    // Youngest first: the task of the request is the last one, or not far from it.
+    let context = match store.async_call_stack() {
+        Ok(mut tasks) => tasks.find_map(|task| session.context_of(task)),
+        Err(_) => None,
+    };
+    store.data_mut().outbound.attribute(context);
+}
+
+/// The name under which `wasmtime-wasi-http` links the interface; it serves every `@0.3`.
+const CLIENT: &str = "wasi:http/client@0.3.0";
+
+/// Lets a request go out for the one that the guest's task works for.
+fn link_attributed_requests(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    use wasmtime_wasi_http::p3::bindings::http::client::HostWithStore;
+    use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
+    use wasmtime_wasi_http::p3::{Request, Response};
+
+    linker.allow_shadowing(true);
+    let mut interface = linker.instance(CLIENT)?;
+    interface.func_wrap_concurrent(
+        "send",
+        |accessor: &Accessor<Guest>, (request,): (Resource<Request>,)| {
+            Box::pin(async move {
+                accessor.with(|mut access| attribute(access.as_context_mut()));
+                let accessor = accessor.with_getter::<WasiHttp>(Guest::http);
+                // It hands the request on before it first waits.
+                let answer: Result<Resource<Response>, ErrorCode> =
+                    match <WasiHttp as HostWithStore<Guest>>::send(&accessor, request).await {
+                        Ok(response) => Ok(response),
+                        Err(error) => Err(error.downcast()?),
+                    };
+                Ok((answer,))
+            })
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
 /// Links every interface of this host that the engine can have.
 pub(super) fn link(linker: &mut Linker<Guest>, concurrent: bool) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
@@ -293,6 +381,7 @@ pub(super) fn link(linker: &mut Linker<Guest>, concurrent: bool) -> wasmtime::Re
     if concurrent {
         wasmtime_wasi::p3::add_to_linker(linker)?;
         wasmtime_wasi_http::p3::add_to_linker(linker)?;
+        link_attributed_requests(linker)?;
         spin::variables::variables::add_to_linker::<_, variables::Capability>(linker, Guest::variables)?;
         spin::key_value::key_value::add_to_linker::<_, key_value::Capability>(linker, Guest::key_value)?;
         spin::sqlite::sqlite::add_to_linker::<_, sqlite::Capability>(linker, Guest::sqlite)?;

@@ -64,23 +64,27 @@ impl<T: Send + 'static> Future for Moving<T> {
         let this = &mut *self;
         loop {
             match std::mem::replace(&mut this.place, Place::Over) {
-                Place::Fresh(work) if this.share.is_exceeded() => {
-                    this.place = Place::There(fair::go_on(this.share.member(), work));
+                Place::Fresh(work) => {
+                    this.place = match this.share.member() {
+                        Some(member) if this.share.is_exceeded() => Place::There(fair::go_on(member, work)),
+                        _ => Place::Here(work),
+                    };
                 }
-                Place::Fresh(work) => this.place = Place::Here(work),
                 Place::Here(mut work) => {
                     let before = TICKED.replace(false);
                     let polled = work.poll_unpin(cx);
                     let ticked = TICKED.replace(before);
                     match polled {
                         Poll::Ready(output) => return Poll::Ready(Some(output)),
-                        Poll::Pending if ticked => {
-                            this.place = Place::There(fair::go_on(this.share.member(), work));
-                        }
-                        Poll::Pending => {
-                            this.place = Place::Here(work);
-                            return Poll::Pending;
-                        }
+                        Poll::Pending => match this.share.member() {
+                            Some(member) if ticked => {
+                                this.place = Place::There(fair::go_on(member, work));
+                            }
+                            _ => {
+                                this.place = Place::Here(work);
+                                return Poll::Pending;
+                            }
+                        },
                     }
                 }
                 Place::There(mut moved) => {

@@ -16,7 +16,7 @@ use futures::stream::FuturesUnordered;
 use parking_lot::Mutex;
 
 /// How often a guest and its calls are polled in turn before the task gives its thread back.
-const MAX_ROUNDS: u32 = 64;
+pub(super) const MAX_ROUNDS: u32 = 64;
 
 /// Where the calls of one request, over all services that they pass through, are left to be driven.
 #[derive(Default)]
@@ -42,17 +42,23 @@ impl Nursery {
         }
     }
 
+    /// The calls that are left here, for whoever drives several requests at once. Dropping it drops them, and whatever is left
+    /// here later.
+    pub(super) fn open(self: &Arc<Self>) -> Rest {
+        Rest {
+            // Most requests make no such call, and pay for none.
+            calls: None,
+            closing: Closing(self.clone()),
+        }
+    }
+
     /// Drives `guest`, and beside it every call that is left here meanwhile. Calls that go on when the guest is done are handed
     /// back: they hold nothing of it any more. If the guest fails, its calls go with it.
     pub(super) async fn drive<T, E>(
         self: &Arc<Self>,
         guest: impl Future<Output = Result<T, E>>,
     ) -> Result<(T, Option<Rest>), E> {
-        let mut rest = Rest {
-            // Most requests make no such call, and pay for none.
-            calls: None,
-            closing: Closing(self.clone()),
-        };
+        let mut rest = self.open();
         let mut guest = pin!(guest);
         let answer = poll_fn(|cx| {
             for _ in 0..MAX_ROUNDS {
@@ -67,8 +73,7 @@ impl Nursery {
             Poll::Pending
         })
         .await?;
-        rest.take_arrived();
-        let is_done = rest.calls.as_ref().is_none_or(FuturesUnordered::is_empty);
+        let is_done = rest.is_done();
         Ok((answer, (!is_done).then_some(rest)))
     }
 }
@@ -97,6 +102,17 @@ impl Rest {
         .await;
     }
 
+    /// Whether every call that was left has ended.
+    pub(super) fn is_done(&mut self) -> bool {
+        self.take_arrived();
+        self.calls.as_ref().is_none_or(FuturesUnordered::is_empty)
+    }
+
+    /// Whether nobody can leave a call any more.
+    pub(super) fn is_orphaned(&self) -> bool {
+        Arc::strong_count(&self.closing.0) == 1
+    }
+
     fn take_arrived(&mut self) {
         let arrived = std::mem::take(&mut self.closing.0.arrived.lock().calls);
         if !arrived.is_empty() {
@@ -106,7 +122,7 @@ impl Rest {
 
     /// Polls every call that can go on. True if somebody may go on now who could not before: a call that ended lets its caller
     /// go on, and a callee may have left calls of its own.
-    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
         self.take_arrived();
         let Some(calls) = &mut self.calls else {
             return false;

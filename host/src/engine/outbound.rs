@@ -1,16 +1,25 @@
 //! The HTTP requests of a guest: checked against its grant, then sent out or to another service of the app.
+//!
+//! What bounds those that leave the app: so many of one revision at once, from asking to the end of the response's body, so that
+//! no service can take all connections of the host; as many again wait for that, each as long as its guest would for a connection.
 
+use std::num::NonZeroU32;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
+use tokio::time::Instant;
 use wasmtime_wasi_http::{RequestOptions, WasiHttpHooks};
 
 use super::context::{ChainError, Hop, RequestContext};
 use super::program::Program;
-use super::{Body, BodyError};
+use super::{Body, BodyError, Places};
 use crate::capability::outbound_http::{ClientOptions, HttpClientError, Target};
 use crate::capability::{Denials, Grants};
 use crate::model::ServiceName;
@@ -24,8 +33,60 @@ type Sent = Result<
     BodyError,
 >;
 
+/// Requests of one revision that leave the app, at once.
+const MAX_REQUESTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(127);
+/// Those that wait until there are fewer.
+const MAX_WAITING: u32 = 128;
+/// How long one waits, if its guest would wait longer for a connection.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// The places that one revision has for requests that leave the app.
+pub(super) fn places() -> Arc<Places> {
+    Arc::new(Places::new(MAX_REQUESTS, MAX_WAITING, MAX_WAIT))
+}
+
+/// One of [`places`].
+struct Held(Arc<Places>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.give_back();
+    }
+}
+
+/// The body of a response, which gives a place back at its end.
+struct HeldBody {
+    body: Body,
+    held: Option<Held>,
+}
+
+impl http_body::Body for HeldBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(None | Some(Err(_))) = polled {
+            self.held = None;
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// The outbound side of one instance.
 pub(super) struct Outbound {
+    places: Arc<Places>,
     grants: Arc<Grants>,
     metrics: Arc<RevisionMetrics>,
     /// Where denied calls are told, those of every capability, so that one bound holds for all of them.
@@ -37,6 +98,7 @@ pub(super) struct Outbound {
 impl Outbound {
     pub(super) fn new(program: &Program) -> Self {
         Self {
+            places: program.outbound.clone(),
             grants: program.grants.clone(),
             metrics: program.metrics.clone(),
             denials: Denials::new(program.service.clone(), program.revision),
@@ -48,6 +110,16 @@ impl Outbound {
     pub(super) fn begin(&mut self, context: Arc<RequestContext>) {
         self.denials.begin(context.id);
         self.context = Some(context);
+    }
+
+    /// One more request is served beside those that are.
+    pub(super) fn begin_another(&mut self) {
+        self.denials.begin_another();
+    }
+
+    /// What is sent now is sent for this request, one of several that the instance works for.
+    pub(super) fn attribute(&mut self, context: Option<Arc<RequestContext>>) {
+        self.context = context;
     }
 
     /// The request is over.
@@ -98,11 +170,31 @@ impl Outbound {
         {
             trace.write(context.trace_state.as_ref(), request.headers_mut());
         }
-        let sent = self.grants.http_client.send(request, client_options(options));
-        sent.map(|sent| {
-            sent.map(|response| response.map(|body| body.map_err(from_client_error).boxed_unsync()))
-                .map_err(from_client_error)
-        })
+        let options = client_options(options);
+        let (grants, places) = (self.grants.clone(), self.places.clone());
+        async move {
+            let begun = Instant::now();
+            let taken = places.take(begun.checked_add(options.connect_timeout)).await;
+            let held = match taken {
+                Ok(()) => Held(places),
+                Err(_) => return Err(BodyError::ConnectionLimitReached),
+            };
+            let waited = begun.elapsed();
+            let sent = grants.http_client.send(
+                request,
+                ClientOptions {
+                    connect_timeout: options.connect_timeout.saturating_sub(waited),
+                    ..options
+                },
+            );
+            let response = sent.await.map_err(from_client_error)?;
+            Ok(response.map(|body| {
+                let body = body.map_err(from_client_error).boxed_unsync();
+                // One without a body is over.
+                let held = (!body.is_end_stream()).then_some(held);
+                HeldBody { body, held }.boxed_unsync()
+            }))
+        }
         .boxed()
     }
 }
@@ -156,17 +248,22 @@ fn client_options(options: Option<RequestOptions>) -> ClientOptions {
 fn chain_error(error: &ChainError) -> BodyError {
     match error {
         ChainError::UnknownService(_) | ChainError::NoRoute => BodyError::DestinationNotFound,
-        ChainError::TooDeep => BodyError::LoopDetected,
+        ChainError::TooDeep(_) => BodyError::LoopDetected,
         ChainError::NoHandler(_) | ChainError::Failed(super::Failure::Interrupted) => {
             BodyError::DestinationUnavailable
         }
         ChainError::Failed(super::Failure::TimedOut(_)) => BodyError::HttpResponseTimeout,
-        ChainError::Failed(super::Failure::NoInstance) => BodyError::ConnectionLimitReached,
+        ChainError::Failed(super::Failure::NoInstance | super::Failure::OutOfMemory { .. }) => {
+            BodyError::ConnectionLimitReached
+        }
         ChainError::Failed(super::Failure::BodyTooLarge { limit }) => {
             BodyError::HttpRequestBodySize(Some(*limit))
         }
         ChainError::Failed(super::Failure::BodyTooSlow { .. }) => BodyError::ConnectionReadTimeout,
         ChainError::Failed(super::Failure::BodyBroken) => BodyError::HttpProtocolError,
+        ChainError::Failed(super::Failure::ResponseTooLarge { limit }) => {
+            BodyError::HttpResponseBodySize(Some(*limit))
+        }
         ChainError::Failed(failure) => BodyError::InternalError(Some(failure.to_string())),
     }
 }

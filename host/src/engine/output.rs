@@ -1,7 +1,8 @@
 //! Standard output and standard error of a guest: whole lines in the log, under the id of the request that wrote them.
 //!
-//! An instance that is reused serves one request after another, so the request is set anew for each. How much one request
-//! may log is bounded in [`GuestOutput`].
+//! An instance that is reused serves one request after another, so the request is set anew for each. Where it serves several at
+//! once nothing tells which of them writes: from the second on its lines have no id, until it is at rest again. How much one
+//! request may log is bounded in [`GuestOutput`].
 
 use std::io;
 use std::pin::Pin;
@@ -47,6 +48,13 @@ impl InstanceOutput {
     /// What is written from now on belongs to this request.
     pub(super) fn begin(&mut self, request: RequestId) {
         self.request = Some(request);
+    }
+
+    /// One more request is served beside those that are.
+    pub(super) fn begin_another(&mut self) {
+        self.request = None;
+        self.stdout.allow_another();
+        self.stderr.allow_another();
     }
 
     /// Logs the lines that have begun. Returns what a panic said, if standard error ends with one.

@@ -86,6 +86,12 @@ impl Places {
         self.free.available_permits() as u64
     }
 
+    /// How many wait for one.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed).into()
+    }
+
     /// Gives a place back.
     pub fn give_back(&self) {
         self.free.add_permits(1);

@@ -1,16 +1,19 @@
 //! A [`Program`]: the code, grants and limits of one revision, and its instances.
 //!
 //! Instances that are reused wait here between requests, newest first. What bounds them: no more wait than the service may
-//! have requests at once, each serves a number of requests and then goes, and one that has waited too long goes too.
+//! have requests at once, each serves a number of requests and calls and then goes, and one that has waited too long goes too.
+//! Where an instance serves several requests at once, [`super::shared`] has it meanwhile.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use wasmtime::component::Func;
 use wasmtime::{Store, component};
 use wasmtime_wasi_http::{p2, p3};
 
+use super::account::{Account, Portion};
 use super::compile::Entry;
 use super::export::{Functions, Wanted};
 use super::failure::{LastWords, Report};
@@ -18,7 +21,8 @@ use super::guest::Guest;
 use super::idle::Idle;
 use super::interrupt::Interrupt;
 use super::share::Share;
-use super::{Code, Engines, moving};
+use super::shared::Sessions;
+use super::{Code, Engines, Places, moving, outbound};
 use crate::capability::Grants;
 use crate::model::{InstancePolicy, Instances, Limits, RevisionId, ServiceName};
 use crate::shutdown::Tasks;
@@ -29,34 +33,59 @@ const HOSTCALL_BYTES: usize = 128 * 1024 * 1024;
 /// The handles of a guest at once.
 const MAX_HANDLES: usize = 10_000;
 
-/// Whether and for how long an instance serves one request after another.
+/// Whether an instance serves one request or call after another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reuse {
-    /// A fresh instance for every request.
+    /// A fresh instance for each.
     Never,
-    /// One request after another.
-    Serial {
-        /// After so many requests an instance goes.
-        max_requests: u32,
-        /// An instance that waited so long goes.
-        idle: Duration,
-    },
+    /// One after another, and after so many the instance goes.
+    Until(u32),
 }
 
 impl Reuse {
-    /// What `instances` mean for a component.
-    fn of(instances: &Instances, code: &Code) -> Self {
-        let policy = instances.policy.unwrap_or(match code.entry {
-            Entry::Handler(_) => InstancePolicy::Reuse,
-            Entry::Incoming(_) | Entry::None => InstancePolicy::Fresh,
-        });
+    fn of(policy: InstancePolicy, instances: &Instances) -> Self {
         match policy {
             InstancePolicy::Fresh => Self::Never,
-            InstancePolicy::Reuse => Self::Serial {
-                max_requests: instances.max_requests.get(),
-                idle: instances.idle,
-            },
+            InstancePolicy::Reuse => Self::Until(instances.max_requests.get()),
         }
+    }
+}
+
+/// What the manifest asks of the instances of a component does not fit the component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InstancesError {
+    /// Several requests at once are for handlers that can wait for several things at once.
+    #[error(
+        "its instances cannot serve {asked} requests at once: it exports `wasi:http/incoming-handler` (WASI 0.2), which serves \
+         one; only `wasi:http/handler` (WASI 0.3) can serve more"
+    )]
+    OneAtOnce {
+        /// What is asked for.
+        asked: u32,
+    },
+    /// An instance for each request has one request.
+    #[error("its instances cannot serve {asked} requests at once, since each request gets a fresh one")]
+    Fresh {
+        /// What is asked for.
+        asked: u32,
+    },
+}
+
+/// Whether the instances of a component can serve as the manifest asks. One without an HTTP handler has no requests: what is
+/// said of several at once then means nothing.
+///
+/// # Errors
+/// If they cannot; [`Program::new`] would take 1 for what is asked.
+pub(super) fn check_instances(code: &Code, instances: &Instances) -> Result<(), InstancesError> {
+    let asked = instances.concurrency.get();
+    match &code.entry {
+        _ if asked == 1 => Ok(()),
+        Entry::None => Ok(()),
+        Entry::Incoming(_) => Err(InstancesError::OneAtOnce { asked }),
+        Entry::Handler(_) if instances.policy == Some(InstancePolicy::Fresh) => {
+            Err(InstancesError::Fresh { asked })
+        }
+        Entry::Handler(_) => Ok(()),
     }
 }
 
@@ -77,13 +106,6 @@ pub(super) enum Use {
     /// A call of a contract's function.
     Call,
 }
-
-/// For how long an instance serves calls. Whoever links to a contract may not expect that each call meets a new instance.
-const CALLS: Reuse = Reuse::Serial {
-    max_requests: 1_000,
-    idle: CALLS_IDLE,
-};
-const CALLS_IDLE: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]
 pub(super) enum Handler {
@@ -136,8 +158,14 @@ pub struct Program {
     pub(super) grants: Arc<Grants>,
     pub(super) metrics: Arc<RevisionMetrics>,
     pub(super) tasks: Tasks,
-    reuse: Reuse,
+    requests: Reuse,
+    calls: Reuse,
+    /// Where instances serve several requests at once.
+    pub(super) sessions: Option<Sessions>,
     idle: Arc<Idle>,
+    /// The memory of all of its instances.
+    account: Arc<Account>,
+    pub(super) outbound: Arc<Places>,
     engines: Arc<Engines>,
     code: Option<Code>,
     pub(super) interrupt: Interrupt,
@@ -166,15 +194,30 @@ impl Program {
         tasks: Tasks,
     ) -> Self {
         let share = engines.shares.of(&service, &metrics);
+        let idle = engines.idle.register(instances.idle);
+        let requests = instances.policy.unwrap_or(match code.entry {
+            Entry::Handler(_) => InstancePolicy::Reuse,
+            Entry::Incoming(_) | Entry::None => InstancePolicy::Fresh,
+        });
+        // Whoever links to a contract may not expect that each call meets a new instance.
+        let calls = instances.policy.unwrap_or(InstancePolicy::Reuse);
+        let at_once = match &code.entry {
+            Entry::Handler(_) if requests == InstancePolicy::Reuse => instances.concurrency,
+            Entry::Handler(_) | Entry::Incoming(_) | Entry::None => NonZeroU32::MIN,
+        };
         Self {
+            account: Account::new(&limits, code.least_memory(), &idle),
+            outbound: outbound::places(),
             service,
             revision,
             limits,
             grants: Arc::new(grants),
             metrics,
             tasks,
-            reuse: Reuse::of(instances, &code),
-            idle: engines.idle.register(),
+            requests: Reuse::of(requests, instances),
+            calls: Reuse::of(calls, instances),
+            sessions: (at_once > NonZeroU32::MIN).then(|| Sessions::new(at_once)),
+            idle,
             engines,
             code: Some(code),
             interrupt: Interrupt::default(),
@@ -186,6 +229,16 @@ impl Program {
     /// Its limits.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// The linear memory of all of its instances, in bytes, with what is set aside for those that come up.
+    pub fn memory_used(&self) -> u64 {
+        self.account.used()
+    }
+
+    /// How many instances of it are alive, those that wait included.
+    pub fn instance_count(&self) -> u64 {
+        self.metrics.instances()
     }
 
     /// Whether it can answer HTTP requests.
@@ -236,19 +289,9 @@ impl Program {
 
     fn reuse(&self, purpose: Use) -> Reuse {
         match purpose {
-            Use::Call => CALLS,
-            Use::Request => self.reuse,
+            Use::Call => self.calls,
+            Use::Request => self.requests,
         }
-    }
-
-    /// Drops the instances that have waited too long.
-    pub fn drop_idle(&self, now: Instant) {
-        let idle = match self.reuse {
-            Reuse::Serial { idle, .. } => idle,
-            // Those that serve calls wait all the same.
-            Reuse::Never => CALLS_IDLE,
-        };
-        self.idle.drop_expired(now, idle);
     }
 
     /// A waiting instance, or a fresh one.
@@ -256,16 +299,8 @@ impl Program {
         if self.interrupt.is_raised() {
             return Err(Report::interrupted());
         }
-        let waiting = match self.reuse(purpose) {
-            Reuse::Never => None,
-            Reuse::Serial { .. } => self.idle.pop(),
-        };
-        match waiting {
-            Some(mut instance) => {
-                instance.store.set_epoch_deadline(1);
-                self.metrics.instantiated(Instantiation::Reused);
-                Ok(instance)
-            }
+        match self.take_waiting(purpose) {
+            Some(instance) => Ok(instance),
             // Apart, since it is large and rare: most calls would carry it along unused.
             None => {
                 let instance = Box::pin(self.instantiate()).await?;
@@ -275,17 +310,43 @@ impl Program {
         }
     }
 
+    /// A waiting instance, if there is one.
+    pub(super) fn take_waiting(&self, purpose: Use) -> Option<Instance> {
+        if self.reuse(purpose) == Reuse::Never {
+            return None;
+        }
+        let mut instance = self.idle.pop(Instant::now())?;
+        instance.store.set_epoch_deadline(1);
+        self.metrics.instantiated(Instantiation::Reused);
+        Some(instance)
+    }
+
+    /// How many requests and calls an instance may serve after those that it has.
+    pub(super) fn left(&self, instance: Option<&Instance>) -> u32 {
+        let served = instance.map_or(0, |instance| instance.served);
+        match self.requests {
+            Reuse::Never => 1,
+            Reuse::Until(max) => max.saturating_sub(served),
+        }
+    }
+
     /// Takes an instance back that has served a request or a call whole.
-    pub(super) fn checkin(&self, mut instance: Instance, purpose: Use) {
-        let Reuse::Serial { max_requests, .. } = self.reuse(purpose) else {
+    pub(super) fn checkin(&self, instance: Instance, purpose: Use) {
+        self.checkin_after(instance, purpose, 1);
+    }
+
+    /// Takes an instance back that has served so many whole.
+    pub(super) fn checkin_after(&self, mut instance: Instance, purpose: Use, served: u32) {
+        let Reuse::Until(max_requests) = self.reuse(purpose) else {
             return;
         };
-        instance.served += 1;
+        instance.served = instance.served.saturating_add(served);
         // What a guest has begun and not waited for belongs to the request that is over.
         if instance.served >= max_requests || instance.store.data().has_calls() || self.is_interrupted() {
             return;
         }
         self.idle.push(instance, self.limits.concurrency.get() as usize);
+        self.account.instance_waits();
     }
 
     /// Lets an instance wait that has served nobody yet, if requests can have it, or calls where there are no requests.
@@ -294,23 +355,37 @@ impl Program {
             .code
             .as_ref()
             .is_some_and(|code| code.exports.has_contracts() && !code.has_handler());
-        if (serves_calls_alone || self.reuse != Reuse::Never) && !self.is_interrupted() {
+        let reuse = match serves_calls_alone {
+            true => self.calls,
+            false => self.requests,
+        };
+        if reuse != Reuse::Never && !self.is_interrupted() {
             self.idle.push(instance, self.limits.concurrency.get() as usize);
         }
     }
 
-    /// A fresh instance. Where every pool slot is taken, instances that only wait make room.
+    /// A fresh instance. Where every pool slot is taken, instances that only wait make room; where the memory of the service
+    /// is, those of its own that wait, and then it is waited for as long as for a place.
     pub(super) async fn instantiate(&self) -> Result<Instance, Report> {
+        let until = self.account.patience();
         loop {
-            match self.try_instantiate().await {
+            let memory = self.account.reserve(until).await.map_err(Report::out_of_memory)?;
+            match self.instantiate_with(memory).await {
                 Err(report) if report.is_no_instance() && self.engines.idle.drop_oldest() => {}
+                // It needs more than was known. That is known now, and waited for.
+                Err(report) if report.is_out_of_memory() => {}
                 instantiated => return instantiated,
             }
         }
     }
 
-    /// A fresh instance, if there is a free pool slot.
+    /// A fresh instance, if there is a free pool slot and memory now.
     pub(super) async fn try_instantiate(&self) -> Result<Instance, Report> {
+        let memory = self.account.try_reserve().map_err(Report::out_of_memory)?;
+        self.instantiate_with(memory).await
+    }
+
+    async fn instantiate_with(&self, memory: Portion) -> Result<Instance, Report> {
         let code = self.code()?;
         let half = if code.concurrent {
             &self.engines.concurrent
@@ -318,7 +393,9 @@ impl Program {
             &self.engines.plain
         };
         let failed = |error: wasmtime::Error| Report::of_instantiation(&error);
-        let mut store = Store::try_new(&half.engine, Guest::new(self).map_err(failed)?).map_err(failed)?;
+        let mut store =
+            Store::try_new(&half.engine, Guest::new(self, memory).map_err(failed)?).map_err(failed)?;
+        half.made.fetch_add(1, Ordering::Relaxed);
         store.limiter(|guest| &mut guest.limiter);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|_| Ok(moving::tick()));
@@ -326,8 +403,16 @@ impl Program {
         store.set_max_component_handles(MAX_HANDLES);
         let instance = match code.pre.instantiate_async(&mut store).await {
             Ok(instance) => instance,
-            Err(error) => return Err(failed(error).with_last_words(LastWords::of(store.data_mut()))),
+            Err(error) => {
+                // Not the guest's fault if the other instances have the memory that it would have come up with.
+                if let Some(missed) = store.data().limiter.missed() {
+                    self.account.learn(missed);
+                    return Err(Report::out_of_memory(self.account.none()));
+                }
+                return Err(failed(error).with_last_words(LastWords::of(store.data_mut())));
+            }
         };
+        self.account.learn(store.data_mut().limiter.settle());
         Ok(Instance {
             store,
             instance,

@@ -55,7 +55,10 @@ impl Program {
         let limits = self.limits.clone();
         let limit = limits.request_body;
         let request = request.map(|body| RequestBody::new(body, limit, context.clone()).boxed_unsync());
-        let tasks = self.tasks.clone();
+        if self.sessions.is_some() {
+            return self.share(request, context, Box::new(hold)).await;
+        }
+        let program = self.clone();
         let (head, waiting) = oneshot::channel();
         let mut work = {
             let share = self.share.clone();
@@ -78,10 +81,10 @@ impl Program {
                 })
                 .await?;
                 let driver = if done { Driver::Done } else { Driver::Inline(work) };
-                Ok(GuestResponse::response(head, driver, context, tasks).await)
+                GuestResponse::response(head, driver, context, program).await
             }
             Drive::Task => {
-                let mut task = AbortOnDrop(Some(tasks.spawn("guest", work)));
+                let mut task = AbortOnDrop(Some(program.tasks.spawn("guest", work)));
                 let mut waiting = waiting;
                 let head = poll_fn(|cx| {
                     if let Some(task) = &mut task.0
@@ -106,7 +109,7 @@ impl Program {
                     Some(task) if !done => Driver::Spawned(task),
                     _ => Driver::Done,
                 };
-                Ok(GuestResponse::response(head, driver, context, tasks).await)
+                GuestResponse::response(head, driver, context, program).await
             }
         }
     }
@@ -305,7 +308,7 @@ async fn serve(
 }
 
 /// A final response cannot have such a status (RFC 9110 §15.2).
-fn informational(status: http::StatusCode) -> String {
+pub(super) fn informational(status: http::StatusCode) -> String {
     format!(
         "the handler answered with the informational status {}, which is no final one",
         status.as_u16()
@@ -323,7 +326,7 @@ async fn watchdog(context: &RequestContext, limit: Duration) {
     }
 }
 
-fn host_panic(panic: &Box<dyn std::any::Any + Send>) -> Report {
+pub(super) fn host_panic(panic: &Box<dyn std::any::Any + Send>) -> Report {
     let text = panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
@@ -392,7 +395,7 @@ pub(super) async fn charged_up_to<F: Future>(
 }
 
 /// Polls, and tells how long that took, less what calls to other services took of it.
-fn timed<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> (Poll<F::Output>, Duration) {
+pub(super) fn timed<F: Future>(future: Pin<&mut F>, cx: &mut Context<'_>) -> (Poll<F::Output>, Duration) {
     let outer = ELSEWHERE.replace(Duration::ZERO);
     let started = time();
     let polled = future.poll(cx);

@@ -23,7 +23,7 @@ pub(super) const WINDOW: Duration = Duration::from_millis(50);
 
 /// The share of one service, of all its revisions together.
 pub(super) struct Share {
-    member: Arc<Member>,
+    member: Option<Arc<Member>>,
     exceeded: AtomicBool,
     revisions: Mutex<Vec<Seen>>,
 }
@@ -35,9 +35,9 @@ struct Seen {
 }
 
 impl Share {
-    /// The service's line in the fair pool.
-    pub(super) fn member(&self) -> &Arc<Member> {
-        &self.member
+    /// The service's line in the fair pool, if there is such a pool.
+    pub(super) fn member(&self) -> Option<&Arc<Member>> {
+        self.member.as_ref()
     }
 
     /// Whether the service has had more than its share.
@@ -63,7 +63,7 @@ impl Share {
 
 /// The shares of all services.
 pub(super) struct Shares {
-    fair: Fair,
+    fair: Option<Fair>,
     services: Mutex<HashMap<ServiceName, Weak<Share>>>,
     looked: Mutex<Looked>,
 }
@@ -83,8 +83,8 @@ impl Looked {
 }
 
 impl Shares {
-    /// Shares of nobody yet.
-    pub(super) fn new(fair: Fair) -> Self {
+    /// Shares of nobody yet. Without a pool, requests stay where they are.
+    pub(super) fn new(fair: Option<Fair>) -> Self {
         Self {
             fair,
             services: Mutex::default(),
@@ -99,7 +99,7 @@ impl Shares {
         let known = services.get(service).and_then(Weak::upgrade);
         let share = known.unwrap_or_else(|| {
             let share = Arc::new(Share {
-                member: Arc::new(self.fair.join()),
+                member: self.fair.as_ref().map(|fair| Arc::new(fair.join())),
                 exceeded: AtomicBool::new(false),
                 revisions: Mutex::default(),
             });
@@ -167,7 +167,11 @@ mod tests {
     fn nobody_exceeds_a_share_who_is_alone_or_leaves_time() {
         let (busy, idle) = (100 * MS, 60 * MS);
         assert_eq!(most(&[90 * MS], busy, 50 * MS, 2), None, "alone");
-        assert_eq!(most(&[90 * MS, MS / 10], busy, 50 * MS, 2), None, "as good as alone");
+        assert_eq!(
+            most(&[90 * MS, MS / 10], busy, 50 * MS, 2),
+            None,
+            "as good as alone"
+        );
         assert_eq!(most(&[50 * MS, 10 * MS], idle, 50 * MS, 2), None, "time is left");
         assert_eq!(most(&[], busy, 50 * MS, 2), None);
     }

@@ -3,6 +3,11 @@
 mod cpu;
 mod guest;
 mod interrupt;
+mod linked;
+mod memory;
+mod outbound;
+mod reuse;
+mod shared;
 mod tally;
 mod warm;
 
@@ -101,6 +106,13 @@ impl Callees for Nowhere {
     fn callee(&self, _: &ServiceName) -> Option<Arc<dyn Callee>> {
         None
     }
+
+    fn sight(&self) -> Sight {
+        Sight {
+            generation: 1,
+            chosen: 0,
+        }
+    }
 }
 
 /// Engines, and what programs of them share.
@@ -108,6 +120,7 @@ struct Bench {
     engines: Arc<Engines>,
     limits: Limits,
     instances: Instances,
+    client: Arc<dyn HttpClient>,
     _cache: TempDir,
 }
 
@@ -122,21 +135,31 @@ struct Subject {
 impl Bench {
     /// With so many pool slots in each engine.
     fn new(max_instances: u32) -> Self {
-        let cache = tempfile::tempdir().unwrap();
-        let settings = Settings {
+        Self::with(Settings {
             max_instances,
             ..Settings::default()
-        };
+        })
+    }
+
+    /// Where guests stay in the task that asks for them, and so are done when their response is.
+    fn in_one_task() -> Self {
+        Self::with(Settings {
+            max_instances: 16,
+            fair_pool: false,
+            ..Settings::default()
+        })
+    }
+
+    fn with(settings: Settings) -> Self {
+        let cache = tempfile::tempdir().unwrap();
         Self {
             engines: Engines::new(settings, &cache.path().join("cache")).unwrap(),
             limits: Limits {
                 concurrency: NonZeroU32::MIN.saturating_add(7),
                 ..Limits::default()
             },
-            instances: Instances {
-                policy: Some(InstancePolicy::Fresh),
-                ..Instances::default()
-            },
+            instances: Instances::default(),
+            client: Arc::new(Nowhere),
             _cache: cache,
         }
     }
@@ -145,12 +168,22 @@ impl Bench {
     fn program(&self, text: &str, passes: usize) -> Subject {
         let compiled = self.engines.load(&wat::parse_str(text).unwrap(), &|| {}).unwrap();
         let door = Door::new(passes);
+        let foreign = self.foreign(&compiled, &door);
+        self.linked(&compiled, foreign, door)
+    }
+
+    /// The door, if a component imports one.
+    fn foreign(&self, compiled: &Compiled, door: &Arc<Door>) -> Vec<Foreign> {
         let foreign = compiled.imports().into_iter().filter(|name| name == guest::DOOR);
         let foreign = foreign.map(|name| Foreign {
             interface: InterfaceName::parse(&name).unwrap(),
             target: Target::Stub(door.clone()),
         });
-        let code = self.engines.link(&compiled, foreign.collect()).unwrap();
+        foreign.collect()
+    }
+
+    fn linked(&self, compiled: &Compiled, foreign: Vec<Foreign>, door: Arc<Door>) -> Subject {
+        let code = self.engines.link(compiled, foreign).unwrap();
         let figures = Metrics::new();
         let metrics = figures.revision("app", "subject", "0a");
         let program = Program::new(
@@ -160,7 +193,7 @@ impl Bench {
             code,
             &self.instances,
             self.limits.clone(),
-            grants(),
+            grants(self.client.clone()),
             metrics.clone(),
             Tasks::new(),
         );
@@ -228,7 +261,8 @@ fn service() -> ServiceName {
     ServiceName::parse("subject").unwrap()
 }
 
-fn grants() -> Grants {
+/// What leads to every host, by `client`.
+fn grants(client: Arc<dyn HttpClient>) -> Grants {
     Grants {
         environment: Vec::new(),
         files: None,
@@ -236,10 +270,10 @@ fn grants() -> Grants {
         key_value: KeyValue::new(BTreeMap::new()),
         sqlite: Sqlite::new(BTreeMap::new(), Bounds::default()),
         outbound_http: Arc::new(OutboundHttp::new(
-            AllowedHosts::default(),
+            AllowedHosts::parse(["*://*:*"]).unwrap(),
             BlockedNetworks::default(),
         )),
-        http_client: Arc::new(Nowhere),
+        http_client: client,
         clock: None,
     }
 }

@@ -46,7 +46,7 @@ pub enum WarmError {
 }
 
 impl Program {
-    /// Makes so many instances, or as many as fit into the pool beside those that are there, at least one; for the first,
+    /// Makes so many instances, or as many as fit into the pool and the service's memory beside those that are there, at least one; for the first,
     /// the instance of some program that has waited longest makes room. Those that can be reused then wait for requests and
     /// calls; if none can, all of them are dropped, and have warmed their pool slots.
     ///
@@ -66,7 +66,7 @@ impl Program {
             match made {
                 Ok(Ok(instance)) => warmed.push(instance),
                 // One is proof enough.
-                Ok(Err(report)) if report.is_no_instance() && !warmed.is_empty() => break,
+                Ok(Err(report)) if report.is_for_lack_of_room() && !warmed.is_empty() => break,
                 Err(_elapsed) if !warmed.is_empty() => break,
                 Ok(Err(report)) => return Err(report.into_warm_error()),
                 Err(_elapsed) => return Err(WarmError::TimedOut { limit }),

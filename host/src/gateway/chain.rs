@@ -92,9 +92,13 @@ impl Chain for Within {
             started,
         });
         span.served_by(revision.service(), revision.id());
-        let Some(mut context) = caller.next_hop(revision.service().clone(), revision.limits().timeout) else {
-            span.end(SpanStatus::Error("too_deep".into()));
-            return ready(Err(ChainError::TooDeep)).boxed();
+        let mut context = match caller.next_hop(revision.service().clone(), revision.limits()) {
+            Ok(context) => context,
+            Err(too_deep) => {
+                tracing::debug!(request_id = %caller.id, error = %too_deep, "a request to another service was refused");
+                span.end(SpanStatus::Error("too_deep".into()));
+                return ready(Err(too_deep.into())).boxed();
+            }
         };
         context.trace = span.context();
         let context = Arc::new(context);

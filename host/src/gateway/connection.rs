@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use http::HeaderValue;
@@ -23,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::stall::StallGuard;
 use super::{Gateway, forward, pace};
+use crate::model::Seldom;
 use crate::shutdown::Tasks;
 use crate::telemetry::RequestId;
 
@@ -37,6 +38,7 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
     let places = Arc::new(Semaphore::new(gateway.settings.max_connections));
     let builder = Arc::new(builder(&gateway));
     let mut back_off = Duration::ZERO;
+    let failures = Seldom::new();
     loop {
         // Cancel-safe: neither a permit nor a connection is lost, since nothing is accepted while waiting for a permit
         // and `accept` is cancel-safe.
@@ -54,7 +56,10 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
                 back_off = (back_off * 2).clamp(Duration::from_millis(10), Duration::from_secs(1));
-                tracing::error!(error = %error, retry_in = ?back_off, "cannot accept connections");
+                // Mostly a lack of file descriptors, which lasts until connections end.
+                if let Some(times) = failures.note(Instant::now()) {
+                    tracing::error!(error = %error, times, retry_in = ?back_off, "cannot accept connections");
+                }
                 tokio::time::sleep(back_off).await;
             }
         }
@@ -87,7 +92,9 @@ fn builder(gateway: &Gateway) -> auto::Builder<TrackedExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(settings.head_timeout);
+        .header_read_timeout(settings.head_timeout)
+        // Twice the head, so that one that is too long can mostly be told so by a problem.
+        .max_buf_size((settings.max_head_bytes * 2).max(8 * 1024));
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -163,3 +170,6 @@ where
         self.tasks.spawn("stream", pace::keep(future, self.write_timeout));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming as IncomingBody;
@@ -19,7 +19,7 @@ use crate::service::{Lease, Revision, Target};
 use crate::telemetry::trace::{Incoming, RequestStart, TraceState};
 use crate::telemetry::{self, RequestId, field};
 
-/// How long a guest may go on with a body that HEAD does not ask for.
+/// How long a guest may go on with a body that is not sent: of a response to HEAD, or with a status that has none.
 const HEAD_DRAIN: Duration = Duration::from_secs(10);
 
 /// Answers a request, whatever it is.
@@ -61,19 +61,38 @@ pub(super) async fn answer(
                 Some(_) => {}
             }
             tracing::debug!(request_id = %exchange.id, error = %error, "answered with a problem");
-            (respond(&error, exchange.id, &method).map(full), lease)
+            let mut response = respond(&error, exchange.id, &method).map(full);
+            if exchange.protocol < Version::HTTP_2 && ends_connection(&error, &method) {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            (response, lease)
         }
     };
     let (mut parts, body) = response.into_parts();
     let status = parts.status;
-    if method == Method::HEAD {
-        // A response to HEAD has no body (RFC 9110 §9.3.2), but the guest that makes one is not cut off for it.
-        announce_length(&mut parts, &body);
+    if status == StatusCode::NO_CONTENT {
+        // RFC 9110 §8.6.
+        parts.headers.remove(header::CONTENT_LENGTH);
+    }
+    let is_bare =
+        matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) && !body.is_end_stream();
+    if method == Method::HEAD || is_bare {
+        // Such a response has no body (RFC 9110 §6.4.1), but the guest that makes one is not cut off for it.
+        if method == Method::HEAD {
+            announce_length(&mut parts, &body);
+        }
         let body = Tracked::new(body, exchange, lease, status);
         gateway.tasks.spawn("head", drain(body));
         return Response::from_parts(parts, Tracked::empty());
     }
     Response::from_parts(parts, Tracked::new(body, exchange, lease, status))
+}
+
+/// Whether nothing is read of an HTTP/1 connection any more after this: where a request is malformed, somebody before this
+/// host may see its end in another place, and who asks for a tunnel may have begun to use it.
+fn ends_connection(error: &GatewayError, method: &Method) -> bool {
+    matches!(error, GatewayError::BadRequest { .. }) || method == Method::CONNECT
 }
 
 /// The answer to a request that the host itself failed at.
@@ -109,6 +128,12 @@ async fn route(
     mut request: Request<IncomingBody>,
 ) -> Result<(Response<Body>, Option<Lease>), Refused> {
     check_head(gateway, &request)?;
+    let authority = headers::authority(
+        request.version(),
+        request.uri(),
+        request.headers(),
+        &gateway.authority,
+    )?;
     let path = request.uri().path();
     let view = gateway
         .registry
@@ -117,12 +142,6 @@ async fn route(
     if let Some(answered) = well_known::answer(request.method(), path, view.generation().info()) {
         return Ok((answered?.map(full), None));
     }
-    let authority = headers::authority(
-        request.version(),
-        request.uri(),
-        request.headers(),
-        &gateway.authority,
-    )?;
     let url = headers::absolute(request.uri(), &authority)?;
     let Some(found) = view.generation().routes().route(url.path()) else {
         return Err(GatewayError::NotFound.into());
@@ -181,9 +200,10 @@ async fn route(
 
 fn check_head(gateway: &Gateway, request: &Request<IncomingBody>) -> Result<(), GatewayError> {
     let limit = gateway.settings.max_head_bytes;
-    if headers::head_size(request.uri(), request.headers()) > limit {
+    if headers::head_size(request.method(), request.uri(), request.headers()) > limit {
         return Err(GatewayError::HeadersTooLarge { limit: limit as u64 });
     }
+    headers::framing(request.headers())?;
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(GatewayError::MethodNotAllowed {
             allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",

@@ -2,9 +2,11 @@
 //!
 //! Source: spinframework.dev, "HTTP trigger", request information.
 
+use std::net::Ipv6Addr;
+
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 
 use super::respond::GatewayError;
 use crate::model::route::RoutePattern;
@@ -23,14 +25,29 @@ const PATH_MATCH: &str = "spin-path-match-";
 pub(super) const INTERNAL_SUFFIX: &str = ".spin.internal";
 
 /// The size of a head as the listener counts it, in bytes.
-pub(super) fn head_size(uri: &Uri, headers: &HeaderMap) -> usize {
+pub(super) fn head_size(method: &Method, uri: &Uri, headers: &HeaderMap) -> usize {
     let path = uri.path_and_query().map_or(1, |path| path.as_str().len());
-    headers.iter().fold(path, |size, (name, value)| {
+    let line = method.as_str().len() + path;
+    headers.iter().fold(line, |size, (name, value)| {
         size + name.as_str().len() + value.len() + 4
     })
 }
 
-/// The authority that a request is for: of its URI if it has one (RFC 9112 §3.2.2), else of its `Host`.
+/// Refuses a body whose end two readers could see in two places (RFC 9112 §6.1): the one transfer coding that this listener
+/// decodes is `chunked`, once. Hyper takes whatever ends in it, and would hand on what the other codings made of the body.
+pub(super) fn framing(headers: &HeaderMap) -> Result<(), GatewayError> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else {
+        return Ok(());
+    };
+    if codings.next().is_none() && coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        return Ok(());
+    }
+    Err(bad("The one transfer coding that is understood is chunked."))
+}
+
+/// The authority that a request is for: of its URI if it has one (RFC 9112 §3.2.2), else of its `Host`. One `Host` there must
+/// be in HTTP/1.1 all the same, and in HTTP/2 it must agree with the URI (RFC 9113 §8.3.1).
 ///
 /// A request for a name below `.spin.internal` is taken as one for the listener: those names are for services only.
 pub(super) fn authority(
@@ -39,26 +56,39 @@ pub(super) fn authority(
     headers: &HeaderMap,
     listener: &str,
 ) -> Result<Authority, GatewayError> {
-    let bad = |detail: &'static str| GatewayError::BadRequest {
-        detail: detail.into(),
-    };
     let mut hosts = headers.get_all(header::HOST).iter();
-    let host = hosts.next();
+    let host = hosts.next().map(host).transpose()?;
     if hosts.next().is_some() {
         return Err(bad("The request has more than one Host header."));
     }
-    let authority = match (uri.authority(), host) {
-        (Some(authority), _) => authority.clone(),
-        (None, Some(host)) if host.is_empty() => return Err(bad("The Host header is empty.")),
-        (None, Some(host)) => Authority::from_maybe_shared(Bytes::copy_from_slice(host.as_bytes()))
-            .map_err(|_| bad("The Host header is not a valid host."))?,
-        // RFC 9112 §3.2.
-        (None, None) if version == Version::HTTP_11 => return Err(bad("The request has no Host header.")),
-        (None, None) => return listener.parse().map_err(|_| bad("The request names no host.")),
-    };
-    if authority.as_str().contains('@') {
-        return Err(bad("The host must not carry user information."));
+    if let Some(scheme) = uri.scheme()
+        && *scheme != Scheme::HTTP
+        && *scheme != Scheme::HTTPS
+    {
+        return Err(bad("The request's scheme is neither http nor https."));
     }
+    if uri.authority().is_some() && uri.scheme().is_none() {
+        // RFC 9112 §3.2.3: only CONNECT has such a target.
+        return Err(bad("The request's target is a host and has no path."));
+    }
+    let authority = match (uri.authority(), host) {
+        (Some(authority), host) => {
+            check(authority)?;
+            match host {
+                Some(host) if version == Version::HTTP_2 && !are_same(uri.scheme(), authority, &host) => {
+                    return Err(bad("The Host header differs from the request's authority."));
+                }
+                None if version == Version::HTTP_11 => return Err(bad(NO_HOST)),
+                Some(_) | None => authority.clone(),
+            }
+        }
+        (None, Some(host)) => host,
+        (None, None) if version < Version::HTTP_11 => {
+            return listener.parse().map_err(|_| bad("The request names no host."));
+        }
+        // RFC 9112 §3.2, RFC 9113 §8.3.1.
+        (None, None) => return Err(bad(NO_HOST)),
+    };
     if authority
         .host()
         .to_ascii_lowercase()
@@ -68,6 +98,61 @@ pub(super) fn authority(
         return listener.parse().map_err(|_| bad("The request names no host."));
     }
     Ok(authority)
+}
+
+const NO_HOST: &str = "The request has no Host header.";
+
+fn bad(detail: &'static str) -> GatewayError {
+    GatewayError::BadRequest {
+        detail: detail.into(),
+    }
+}
+
+/// The authority in a `Host` header.
+fn host(value: &HeaderValue) -> Result<Authority, GatewayError> {
+    if value.is_empty() {
+        return Err(bad("The Host header is empty."));
+    }
+    let authority = Authority::from_maybe_shared(Bytes::copy_from_slice(value.as_bytes()))
+        .map_err(|_| bad("The Host header is not a valid host."))?;
+    check(&authority)?;
+    Ok(authority)
+}
+
+/// `uri-host [ ":" port ]` (RFC 9110 §7.2, RFC 3986 §3.2.2) and no more, without percent-encoding.
+fn check(authority: &Authority) -> Result<(), GatewayError> {
+    if authority.as_str().contains('@') {
+        return Err(bad("The host must not carry user information."));
+    }
+    let host = authority.host();
+    let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(is_of_a_name),
+    };
+    let is_port = match authority.as_str().strip_prefix(host) {
+        Some("") => true,
+        Some(rest) => rest.strip_prefix(':').is_some_and(|port| {
+            let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+            digits && (port.is_empty() || port.parse::<u16>().is_ok())
+        }),
+        None => false,
+    };
+    if is_host && is_port {
+        return Ok(());
+    }
+    Err(bad("The request's host is not a valid one."))
+}
+
+/// `unreserved` and `sub-delims` of RFC 3986.
+fn is_of_a_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte)
+}
+
+/// Whether both name the same host and port, one of them perhaps without saying the port that the scheme has anyway.
+fn are_same(scheme: Option<&Scheme>, one: &Authority, other: &Authority) -> bool {
+    let usual = if scheme == Some(&Scheme::HTTPS) { 443 } else { 80 };
+    let port = |authority: &Authority| authority.port_u16().unwrap_or(usual);
+    one.host().eq_ignore_ascii_case(other.host()) && port(one) == port(other)
 }
 
 /// The URI with scheme and authority, as a guest's interface needs it.
@@ -150,58 +235,4 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), Gat
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn host(values: &[&'static str]) -> HeaderMap {
-        values
-            .iter()
-            .map(|value| (header::HOST, HeaderValue::from_static(value)))
-            .collect()
-    }
-
-    #[test]
-    fn the_uri_outranks_the_host_header() {
-        let uri = Uri::from_static("http://a.example/x");
-        let authority =
-            authority(Version::HTTP_11, &uri, &host(&["b.example"]), "127.0.0.1:3000").expect("valid");
-        assert_eq!(authority.as_str(), "a.example");
-    }
-
-    #[test]
-    fn a_request_from_outside_never_has_an_internal_name() {
-        for name in ["auth.spin.internal", "AUTH.Spin.Internal:80", "a.spin.internal."] {
-            let authority = authority(
-                Version::HTTP_11,
-                &Uri::from_static("/"),
-                &host(&[name]),
-                "127.0.0.1:3000",
-            )
-            .expect("valid");
-            assert_eq!(authority.as_str(), "127.0.0.1:3000", "{name}");
-        }
-    }
-
-    #[test]
-    fn ambiguous_and_broken_hosts_are_refused() {
-        for values in [&["a", "b"][..], &[""], &["a b"], &["user@a"]] {
-            let refused = authority(
-                Version::HTTP_11,
-                &Uri::from_static("/"),
-                &host(values),
-                "127.0.0.1:3000",
-            );
-            assert!(refused.is_err(), "{values:?}");
-        }
-    }
-
-    #[test]
-    fn only_an_old_request_may_name_no_host() {
-        let none = HeaderMap::new();
-        let uri = Uri::from_static("/");
-        assert!(authority(Version::HTTP_11, &uri, &none, "127.0.0.1:3000").is_err());
-        let listener =
-            authority(Version::HTTP_10, &uri, &none, "127.0.0.1:3000").expect("HTTP/1.0 has no Host");
-        assert_eq!(listener.as_str(), "127.0.0.1:3000");
-    }
-}
+mod tests;

@@ -45,13 +45,20 @@ pub(super) struct Tracked {
 impl Tracked {
     /// `lease` is `None` where no service answers.
     pub(super) fn new(inner: Body, exchange: Exchange, lease: Option<Lease>, status: StatusCode) -> Self {
+        let pace = Pace::of_this_stream();
+        if let Some(pace) = &pace
+            && !inner.is_end_stream()
+        {
+            // From the head on: of a stream that never had a window, no piece of the body is ever asked for.
+            pace.given();
+        }
         Self {
             inner,
             exchange: Some(exchange),
             lease,
             status,
             bytes: 0,
-            pace: Pace::of_this_stream(),
+            pace,
         }
     }
 

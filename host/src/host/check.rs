@@ -88,6 +88,7 @@ pub async fn check(app: &App, options: &Options, tasks: &Tasks) -> Checked {
     }
     usage::unused_variables(app, &mut findings);
     usage::unused_places(app, &options.runtime_config, &mut findings);
+    usage::limits_without_effect(app, &options.runtime_config, &mut findings);
     let graph = draw::draw(app, &options.runtime_config, &loaded, &links, hosts);
     reach(app, &graph, &mut findings);
     // Stable: otherwise in the order in which a start would have met them.
@@ -159,7 +160,8 @@ impl Stub for Nobody {
     }
 }
 
-/// What a component imports from the host must be there, in the shape that it expects.
+/// What a component imports from the host must be there, in the shape that it expects, and its instances must be able to do what
+/// the manifest asks of them.
 fn host_imports(
     app: &App,
     component: &Loaded,
@@ -182,7 +184,12 @@ fn host_imports(
             target: Target::Stub(Arc::new(Nobody)),
         })
         .collect();
-    let Err(source) = shelf.engines.link(&component.compiled, foreign) else {
+    let Some(service) = app.services.get(&component.name) else {
+        return;
+    };
+    let linked = shelf.engines.link(&component.compiled, foreign);
+    let checked = linked.and_then(|code| code.check(&service.limits, &service.instances));
+    let Err(source) = checked else {
         return;
     };
     if let CompileError::UnknownImport { import, .. } = &source {
@@ -194,9 +201,6 @@ fn host_imports(
             return;
         }
     }
-    let Some(service) = app.services.get(&component.name) else {
-        return;
-    };
     let error = Error::Compile {
         service: component.name.clone(),
         component: service.source.display().to_string(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -27,6 +27,7 @@ const MAX_ENTRIES: usize = 1_000;
 const FOLLOWED: usize = 1_024;
 
 /// What the admin API controls.
+#[derive(Clone)]
 pub(super) struct HostControl {
     rollouts: Rollouts,
     app: String,
@@ -96,31 +97,20 @@ impl Control for HostControl {
 
     fn status(&self) -> BoxFuture<'static, Result<api::App, Refusal>> {
         let state = self.rollouts.state();
-        let services = state.members.iter().map(|(name, member)| api::Service {
-            service: name.to_string(),
-            current: revision(member),
-            candidate: state.share(name).and_then(|share| {
-                Some(api::Candidate {
-                    revision: revision(share.members.get(name)?),
-                    weight: share.weight.to_string(),
-                    sticky: share.sticky.to_string(),
-                    rollout: share.rollout,
-                })
-            }),
-            draining: self.rollouts.drains().of(name),
-            routes: routes(&state)
-                .filter(|route| route.service.as_deref() == Some(name.as_str()))
-                .map(|route| route.route)
-                .collect(),
+        let members: Vec<_> = state.members.values().cloned().collect();
+        let measuring = self.tasks.blocking("measure data", move || {
+            let paths = members.iter().flat_map(|member| &member.summary.data);
+            paths
+                .map(|place| (place.path.clone(), size(&place.path)))
+                .collect()
         });
-        let app = api::App {
-            app: self.app.clone(),
-            url: self.url.clone(),
-            generation: state.generation,
-            manifest: format!("sha256:{}", state.edition.digest()),
-            services: services.collect(),
-        };
-        std::future::ready(Ok(app)).boxed()
+        let this = self.clone();
+        async move {
+            // While the host stops nobody measures any more.
+            let sizes = measuring.await.unwrap_or_default();
+            Ok(this.status_of(&state, &sizes))
+        }
+        .boxed()
     }
 
     fn routes(&self) -> api::Routes {
@@ -185,10 +175,15 @@ impl Control for HostControl {
                 .and_then(|share| share.members.get(&service));
             let live: Vec<_> = state.members.get(&service).into_iter().chain(candidate).collect();
             let draining = rollouts.drains().of(&service);
+            let sizes = live
+                .iter()
+                .flat_map(|member| &member.summary.data)
+                .map(|place| (place.path.clone(), size(&place.path)))
+                .collect();
             let revisions = past.iter().map(|past| {
                 let id = past.recorded.revision;
                 if let Some(member) = live.iter().find(|member| member.revision.id() == id) {
-                    return revision(member);
+                    return revision(member, &sizes);
                 }
                 let name = id.to_string();
                 let left = draining.iter().find(|draining| draining.revision == name);
@@ -201,6 +196,7 @@ impl Control for HostControl {
                     // What it served is gone with it.
                     served: 0,
                     failed: 0,
+                    usage: None,
                 }
             });
             Ok(api::Revisions {
@@ -324,6 +320,40 @@ impl Control for HostControl {
     }
 }
 
+impl HostControl {
+    fn status_of(&self, state: &State, sizes: &BTreeMap<PathBuf, u64>) -> api::App {
+        let services = state.members.iter().map(|(name, member)| api::Service {
+            service: name.to_string(),
+            current: revision(member, sizes),
+            candidate: state.share(name).and_then(|share| {
+                Some(api::Candidate {
+                    revision: revision(share.members.get(name)?, sizes),
+                    weight: share.weight.to_string(),
+                    sticky: share.sticky.to_string(),
+                    rollout: share.rollout,
+                })
+            }),
+            draining: self.rollouts.drains().of(name),
+            routes: routes(state)
+                .filter(|route| route.service.as_deref() == Some(name.as_str()))
+                .map(|route| route.route)
+                .collect(),
+        });
+        api::App {
+            app: self.app.clone(),
+            url: self.url.clone(),
+            generation: state.generation,
+            manifest: format!("sha256:{}", state.edition.digest()),
+            services: services.collect(),
+        }
+    }
+}
+
+/// The size of a file; 0 if it is not there yet. It is not opened: see the decision on database files.
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |file| file.len())
+}
+
 /// Hands lines on until nobody reads them any more. One who falls behind loses the oldest, here or there.
 async fn forward(mut lines: broadcast::Receiver<TailLine>, to: broadcast::Sender<api::LogLine>) {
     loop {
@@ -383,7 +413,7 @@ fn routes(state: &State) -> impl Iterator<Item = api::Route> + '_ {
     })
 }
 
-fn revision(member: &Member) -> api::Revision {
+fn revision(member: &Member, sizes: &BTreeMap<PathBuf, u64>) -> api::Revision {
     let metrics = member.revision.metrics();
     let tally = metrics.tally();
     api::Revision {
@@ -394,6 +424,28 @@ fn revision(member: &Member) -> api::Revision {
         in_flight: member.revision.busy(),
         served: tally.served,
         failed: tally.failed,
+        usage: Some(usage(member, sizes)),
+    }
+}
+
+fn usage(member: &Member, sizes: &BTreeMap<PathBuf, u64>) -> api::Usage {
+    let revision = &member.revision;
+    let (limits, metrics) = (revision.limits(), revision.metrics());
+    let data = member.summary.data.iter().map(|place| api::DataUsage {
+        kind: place.kind.to_owned(),
+        label: place.label.to_string(),
+        bytes: sizes.get(&place.path).copied().unwrap_or_default(),
+        limit_bytes: place.max_bytes,
+    });
+    api::Usage {
+        concurrency: limits.concurrency.get().into(),
+        waiting: revision.waiting(),
+        queue: limits.queue.into(),
+        instances: metrics.instances(),
+        memory_bytes: metrics.memory(),
+        memory_limit_bytes: limits.memory,
+        cpu_seconds: metrics.cpu().as_secs_f64(),
+        data: data.collect(),
     }
 }
 

@@ -102,6 +102,21 @@ pub enum Error {
         /// Where it stands in the manifest.
         location: Location,
     },
+    /// The manifest wants more memory for an instance than the operator allows.
+    #[error(
+        "{location}: `instance_memory = \"{asked}\"` of service `{service}` is more than the {allowed} that this host allows one \
+         instance"
+    )]
+    InstanceMemory {
+        /// The service.
+        service: ServiceName,
+        /// Where it stands in the manifest.
+        location: Location,
+        /// What it asks for.
+        asked: String,
+        /// What it may have.
+        allowed: String,
+    },
     /// A database cannot be bound to its file.
     #[error("service `{service}`: the data label `{label}`")]
     Data {
@@ -254,6 +269,9 @@ impl Error {
                 }
                 _ => format!("`{flag}` takes an address of this machine and a port"),
             }),
+            Self::StateDir { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Some("make room on its disk, or name a directory on another one with `--state-dir`".into())
+            }
             Self::StateDir { .. } => {
                 Some("name a directory that this user can write with `--state-dir`".into())
             }
@@ -296,6 +314,9 @@ impl Error {
                 "an entry is `scheme://host[:port]`, for example \"https://api.example.com\" or \"http://auth.spin.internal\""
                     .into(),
             ),
+            Self::InstanceMemory { asked, .. } => Some(format!(
+                "lower it, or have the operator raise `max_instance_memory` in the runtime configuration to \"{asked}\""
+            )),
             Self::SecretHost { .. } => Some("take a variable that is not `secret = true`".into()),
             Self::Data { .. } => Some("give each label its own `path` in the runtime configuration file".into()),
             Self::HttpClient(_) => Some("see the certificate authorities of this system".into()),

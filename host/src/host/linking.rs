@@ -10,8 +10,8 @@ use crate::engine::{Compiled, Foreign, Target};
 use crate::link::{
     self, ExplicitLink, Link, LinkError, LinkWarning, Policy, Resolution, ResolvedLink, ServiceContracts,
 };
-use crate::manifest::{LinkDeclaration, Service};
-use crate::model::{InterfaceName, Limits};
+use crate::manifest::{App, LinkDeclaration, Service};
+use crate::model::InterfaceName;
 use crate::service::Identity;
 use crate::telemetry::Metrics;
 use crate::telemetry::trace::Tracer;
@@ -107,7 +107,7 @@ pub(super) fn foreign(
 }
 
 /// What the links of a service say and cannot have, since the callee's own limits are tighter: a line for each.
-pub fn without_effect(service: &Service, limits: &Limits) -> Vec<String> {
+pub(super) fn without_effect(service: &Service, app: &App) -> Vec<String> {
     let mut lines = Vec::new();
     for (import, declared) in &service.links {
         let LinkDeclaration {
@@ -115,6 +115,9 @@ pub fn without_effect(service: &Service, limits: &Limits) -> Vec<String> {
             location,
             ..
         } = declared;
+        let Some(limits) = app.services.get(callee).map(|callee| &callee.limits) else {
+            continue;
+        };
         if let Some(timeout) = declared.timeout
             && timeout > limits.timeout
         {

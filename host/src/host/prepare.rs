@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::runtime_config::RuntimeConfig;
-use super::{Error, Options, StateDir};
+use super::{Error, Options, StateDir, limits};
 use crate::adapter::blocking::{Blocking, BlockingSettings};
 use crate::adapter::content::Content;
 use crate::adapter::download::{DownloadSettings, Downloads};
@@ -79,6 +79,8 @@ pub struct DataPlace {
     pub label: Label,
     /// The file, which is made when it is first used.
     pub path: PathBuf,
+    /// To what size the service can make it grow, in bytes.
+    pub max_bytes: u64,
 }
 
 /// One text of the manifest, with the values of its variables.
@@ -115,6 +117,11 @@ pub(super) struct Preparing {
 }
 
 impl Preparing {
+    /// What runs everything that is prepared.
+    pub(super) fn engines(&self) -> &Arc<Engines> {
+        &self.engines
+    }
+
     pub(super) fn new(
         options: Options,
         state_dir: &StateDir,
@@ -174,12 +181,10 @@ impl Preparing {
 
     /// What is allowed in a manifest and most likely not meant.
     pub(super) fn warnings(&self, app: &App) -> Vec<String> {
-        let limits = limits(&self.options.runtime_config);
-        let services = app.services.values();
-        unused_labels(app, &self.options.runtime_config)
-            .into_iter()
-            .chain(services.flat_map(|service| super::linking::without_effect(service, &limits)))
-            .collect()
+        let config = &self.options.runtime_config;
+        let mut lines = unused_labels(app, config);
+        lines.extend(limits::without_effect(app, config));
+        lines
     }
 
     /// What is stored by content.
@@ -323,21 +328,15 @@ pub(super) fn unused_labels(app: &App, config: &RuntimeConfig) -> Vec<String> {
         .collect()
 }
 
-fn limits(config: &RuntimeConfig) -> Limits {
-    let mut limits = Limits::default();
-    if let Some(memory) = config.max_instance_memory {
-        limits.instance_memory = memory;
-    }
-    limits
-}
-
 pub(super) fn engine_settings(config: &RuntimeConfig) -> engine::Settings {
-    let limits = limits(config);
     let default = engine::Settings::default();
     engine::Settings {
         max_instances: config.midplane.max_instances.unwrap_or(default.max_instances),
-        max_memory: limits.instance_memory,
-        max_table_elements: limits.table_elements,
+        // What bounds an instance is its own limit: a pool slot takes as much address space however large it may be.
+        max_memory: limits::max_instance_memory(config),
+        max_table_elements: Limits::default().table_elements,
+        resident_memory: config.midplane.resident_memory.unwrap_or(default.resident_memory),
+        fair_pool: default.fair_pool,
     }
 }
 

@@ -93,6 +93,8 @@ impl Default for OutboundHttp {
 pub struct MidplaneConfig {
     /// `max_instances`, at least 1: instances of all services together. `None` leaves it to the engine.
     pub max_instances: Option<u32>,
+    /// `resident_memory`, in bytes: what the pools of instances keep in RAM while nobody uses it. `None` leaves it to the engine.
+    pub resident_memory: Option<u64>,
     /// `[midplane.sqlite]`, with the defaults of [`SqliteSettings`] for what it does not say.
     pub sqlite: SqliteSettings,
 }
@@ -172,7 +174,10 @@ impl RuntimeConfig {
 }
 
 /// Parses `text`. Faults are shown with the name `file`; relative paths start from `dir`, which is absolute.
-fn parse(text: &str, file: &Path, dir: &Path) -> Result<RuntimeConfig, Box<Diagnostic>> {
+///
+/// # Errors
+/// [`Diagnostic`] shows the first fault and its place.
+pub fn parse(text: &str, file: &Path, dir: &Path) -> Result<RuntimeConfig, Box<Diagnostic>> {
     let document = DeTable::parse(text).map_err(|error| {
         let fault = Fault::Syntax {
             message: error.message().to_owned(),

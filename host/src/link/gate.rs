@@ -75,17 +75,12 @@ impl Link {
             .callees
             .callee(&self.callee)
             .ok_or_else(|| CallError::Missing(self.callee.clone()))?;
-        let limit = callee.program().limits().timeout;
+        let limits = callee.program().limits();
+        let limit = limits.timeout;
         let timeout = self.timeout.map_or(limit, |timeout| timeout.min(limit));
         crossing.span.callee_revision(callee.program().revision());
-        let mut context = caller
-            .next_call(
-                self.callee.clone(),
-                limit,
-                timeout,
-                Instant::from_std(crossing.started),
-            )
-            .ok_or(CallError::TooDeep)?;
+        let now = Instant::from_std(crossing.started);
+        let mut context = caller.next_call(self.callee.clone(), limits, timeout, now)?;
         context.trace = crossing.span.context();
         let deadline = context.ends_at();
         if deadline <= context.progress.started() {
@@ -243,7 +238,7 @@ fn outcome(error: Option<&CallError>) -> LinkOutcome {
             CallError::Overloaded(_) | CallError::NoInstance | CallError::OutOfMemory | CallError::Congested,
         ) => LinkOutcome::Overload,
         Some(CallError::Interrupted) => LinkOutcome::Interrupted,
-        Some(CallError::TooDeep) => LinkOutcome::TooDeep,
+        Some(CallError::TooDeep(_)) => LinkOutcome::TooDeep,
         Some(CallError::Missing(_) | CallError::NoFunction) => LinkOutcome::Missing,
         Some(
             CallError::NotInstantiated

@@ -16,7 +16,8 @@ use super::source::Location;
 use super::template::Template;
 use crate::model::route::RoutePattern;
 use crate::model::{
-    AppName, DataScope, DependencyName, Digest, Inherit, InterfaceName, Label, Probe, ServiceName,
+    AppName, DataScope, DependencyName, Digest, Inherit, Instances, InterfaceName, Label, Limits, Probe,
+    ServiceName,
 };
 
 /// One app: what one manifest describes.
@@ -126,6 +127,13 @@ pub struct Service {
     /// What a new revision must answer before it is published (`[component.<id>.tool.midplane.probe]`). It is of use only
     /// to a component with an HTTP handler.
     pub probe: Option<Probe>,
+    /// What it may use (`[component.<id>.tool.midplane.limits]`, or the app's, or the default, key by key).
+    pub limits: Limits,
+    /// Where `instance_memory` is set, be it for the service or for the app; without it the default holds, or what the host
+    /// allows if that is less.
+    pub instance_memory: Option<Location>,
+    /// How its instances serve (`[component.<id>.tool.midplane.instances]`, or the app's, or the default, key by key).
+    pub instances: Instances,
     /// Imports that are bound to other services, in each Wasm store its own. No two are of one interface in one track of
     /// versions.
     pub links: BTreeMap<InterfaceName, LinkDeclaration>,

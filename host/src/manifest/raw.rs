@@ -10,12 +10,15 @@ use super::read::{Entries, Item, Owner, Read, Result, Table, fail};
 
 mod component;
 mod dependency;
+mod limits;
 mod link;
 mod probe;
 mod trigger;
 
 pub(super) use component::{Build, Component, Connections, FileMount};
 pub(super) use dependency::{Dependency, Inherit};
+pub use limits::{INSTANCE_KEYS, LIMIT_KEYS};
+pub(super) use limits::{Instances, Limits};
 pub(super) use link::Link;
 pub(super) use probe::Probe;
 pub(super) use trigger::{ComponentRef, HttpTrigger, Route, StaticResponse};
@@ -43,6 +46,8 @@ pub(super) struct Application {
 #[derive(Default)]
 pub(super) struct AppTool {
     pub(super) data: Option<Spanned<String>>,
+    pub(super) limits: Limits,
+    pub(super) instances: Instances,
 }
 
 /// `[variables]`, one entry.
@@ -141,6 +146,8 @@ impl Read for AppTool {
         let mut table = Table::open(&own)?;
         let tool = Self {
             data: table.optional("data")?,
+            limits: table.or_default("limits")?,
+            instances: table.or_default("instances")?,
         };
         table.close(Owner::Midplane)?;
         Ok(tool)

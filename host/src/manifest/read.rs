@@ -129,6 +129,14 @@ impl Read for u16 {
     }
 }
 
+impl Read for u32 {
+    fn read(item: &Item<'_>) -> Result<Self> {
+        let number = item.value.as_integer();
+        let number = number.and_then(|number| Self::from_str_radix(number.as_str(), number.radix()).ok());
+        number.map_or_else(|| item.wrong_type("an integer from 0 to 4294967295"), Ok)
+    }
+}
+
 impl Read for NonZeroU32 {
     fn read(item: &Item<'_>) -> Result<Self> {
         let number = item.value.as_integer();

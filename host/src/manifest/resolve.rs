@@ -1,6 +1,6 @@
 //! From the manifest as written to the [`App`]: every check that needs more than one key. Here is what concerns the
 //! app as a whole; `service` and `trigger` do their tables, `response` the static responses, `probe` the probes,
-//! `connection`, `link` and `dependency` what services have to do with each other.
+//! `limits` what bounds a service, `connection`, `link` and `dependency` what services have to do with each other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -18,6 +18,7 @@ use crate::model::{AppName, DataScope, Digest, NameError, ServiceName, VariableN
 mod connection;
 mod cycle;
 mod dependency;
+mod limits;
 mod link;
 mod probe;
 mod response;
@@ -34,12 +35,18 @@ pub(super) fn app(raw: raw::Manifest, source: &Source<'_>, text: &str, file: &Pa
         .data
         .as_ref()
         .map_or(Ok(DataScope::default()), data_scope)?;
+    // Alone, too: they are wrong where they stand, and not in each service that they are for.
+    let tool = &raw.application.tool;
+    let defaults = limits::limits(&tool.limits, &raw::Limits::default())?;
+    limits::instances(&tool.instances, &raw::Instances::default(), &defaults)?;
     let variables = variables(raw.variables)?;
     let dir = file.parent().unwrap_or_else(|| Path::new("")).to_owned();
     let mut resolver = Resolver {
         source,
         dir: &dir,
         variables: &variables,
+        limits: &raw.application.tool.limits,
+        instances: &raw.application.tool.instances,
         services: BTreeMap::new(),
         connections: Vec::new(),
         warnings: Vec::new(),
@@ -172,6 +179,9 @@ struct Resolver<'a> {
     source: &'a Source<'a>,
     dir: &'a Path,
     variables: &'a BTreeMap<String, VariableDeclaration>,
+    /// Those of the app.
+    limits: &'a raw::Limits,
+    instances: &'a raw::Instances,
     services: BTreeMap<ServiceName, Service>,
     /// What is to be resolved once all services are known, in their order.
     connections: Vec<(ServiceName, raw::Connections)>,

@@ -8,6 +8,7 @@ use super::*;
 use crate::model::{DataScope, Label};
 
 mod connection;
+mod limits;
 mod probe;
 mod refused;
 

@@ -6,6 +6,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::quantity::bytes_text;
+
 const MIB: u64 = 1024 * 1024;
 
 /// What one service may use.
@@ -36,6 +38,63 @@ pub struct Limits {
     pub call_depth: NonZeroU32,
     /// Elements of each table of an instance. No key sets it.
     pub table_elements: u32,
+}
+
+impl Limits {
+    /// The most that one instance can have, in bytes: what 32-bit addresses reach.
+    pub const MAX_INSTANCE_MEMORY: u64 = 4 << 30;
+
+    /// Each with the key that sets it, as the manifest would have it.
+    pub fn shown(&self) -> [(&'static str, String); 11] {
+        let Self {
+            memory,
+            instance_memory,
+            cpu_time,
+            timeout,
+            concurrency,
+            queue,
+            queue_timeout,
+            request_body,
+            response_body,
+            database_size,
+            call_depth,
+            // No key sets it.
+            table_elements: _,
+        } = self;
+        let of_host = || "what the host allows".to_owned();
+        [
+            ("memory", bytes_text(*memory)),
+            ("instance_memory", bytes_text(*instance_memory)),
+            ("cpu_time", format!("{cpu_time:?}")),
+            ("timeout", format!("{timeout:?}")),
+            ("concurrency", concurrency.to_string()),
+            ("queue", queue.to_string()),
+            ("queue_timeout", format!("{queue_timeout:?}")),
+            ("request_body", bytes_text(*request_body)),
+            (
+                "response_body",
+                response_body.map_or_else(|| "unlimited".to_owned(), bytes_text),
+            ),
+            ("database_size", database_size.map_or_else(of_host, bytes_text)),
+            ("call_depth", call_depth.to_string()),
+        ]
+    }
+
+    /// Those of [`Self::shown`] that are not the default.
+    pub fn set(&self) -> Vec<(&'static str, String)> {
+        apart(self.shown(), Self::default().shown())
+    }
+}
+
+fn apart<const KEYS: usize>(
+    own: [(&'static str, String); KEYS],
+    default: [(&'static str, String); KEYS],
+) -> Vec<(&'static str, String)> {
+    let pairs = own.into_iter().zip(default);
+    pairs
+        .filter(|(own, default)| own != default)
+        .map(|(own, _)| own)
+        .collect()
 }
 
 impl Default for Limits {
@@ -79,6 +138,40 @@ pub struct Instances {
     pub idle: Duration,
 }
 
+impl InstancePolicy {
+    /// As the manifest has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Reuse => "reuse",
+        }
+    }
+}
+
+impl Instances {
+    /// Each setting with its key, as the manifest would have it.
+    pub fn shown(&self) -> [(&'static str, String); 4] {
+        let Self {
+            policy,
+            max_requests,
+            concurrency,
+            idle,
+        } = self;
+        let policy = policy.map_or("as its WASI version is used to", InstancePolicy::as_str);
+        [
+            ("policy", policy.to_owned()),
+            ("max_requests", max_requests.to_string()),
+            ("concurrency", concurrency.to_string()),
+            ("idle", format!("{idle:?}")),
+        ]
+    }
+
+    /// Those of [`Self::shown`] that are not the default.
+    pub fn set(&self) -> Vec<(&'static str, String)> {
+        apart(self.shown(), Self::default().shown())
+    }
+}
+
 impl Default for Instances {
     fn default() -> Self {
         Self {
@@ -113,5 +206,33 @@ mod tests {
             (limits.concurrency.get(), limits.queue, limits.call_depth.get()),
             (64, 256, 16)
         );
+        assert_eq!((limits.response_body, limits.database_size), (None, None));
+        assert!(limits.set().is_empty() && Instances::default().set().is_empty());
+    }
+
+    #[test]
+    fn what_is_set_is_shown_as_the_manifest_has_it() {
+        let limits = Limits {
+            memory: 64 * MIB,
+            cpu_time: Duration::from_millis(50),
+            queue: 0,
+            response_body: Some(1025),
+            ..Limits::default()
+        };
+        let own = |key: &'static str, text: &str| (key, text.to_owned());
+        assert_eq!(
+            limits.set(),
+            [
+                own("memory", "64MiB"),
+                own("cpu_time", "50ms"),
+                own("queue", "0"),
+                own("response_body", "1025B")
+            ]
+        );
+        let instances = Instances {
+            policy: Some(InstancePolicy::Reuse),
+            ..Instances::default()
+        };
+        assert_eq!(instances.set(), [own("policy", "reuse")]);
     }
 }

@@ -56,6 +56,20 @@ pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
     Ok(Duration::from_millis(millis))
 }
 
+/// Bytes as a person would write them: in the largest unit that leaves a whole number.
+pub fn bytes_text(bytes: u64) -> String {
+    let units = ["TiB", "GiB", "MiB", "KiB"];
+    let shifts = [40, 30, 20, 10];
+    let unit = units
+        .into_iter()
+        .zip(shifts)
+        .find(|(_, shift)| bytes != 0 && bytes.trailing_zeros() >= *shift);
+    match unit {
+        Some((unit, shift)) => format!("{}{unit}", bytes >> shift),
+        None => format!("{bytes}B"),
+    }
+}
+
 fn split(text: &str) -> Result<(u64, &str), QuantityError> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);
@@ -99,6 +113,23 @@ mod tests {
             ("16777216TiB", QuantityError::TooLarge),
         ] {
             assert_eq!(parse_bytes(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_written_so_that_they_can_be_read_again() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (1, "1B"),
+            (1024, "1KiB"),
+            (1025, "1025B"),
+            (128 << 20, "128MiB"),
+            (1536 << 20, "1536MiB"),
+            (4 << 30, "4GiB"),
+            (1 << 40, "1TiB"),
+        ] {
+            assert_eq!(bytes_text(bytes), text);
+            assert_eq!(parse_bytes(text), Ok(bytes));
         }
     }
 

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use super::Revision;
 use super::canary::{self, Canary};
 use super::router::Router;
-use crate::engine::{Callee, Callees};
+use crate::engine::{Callee, Callees, Sight};
 use crate::manifest::StaticResponse;
 use crate::model::{AppName, ServiceName};
 
@@ -136,6 +136,13 @@ impl Callees for Generation {
         let revision: Arc<dyn Callee> = self.services.get(service)?.clone();
         Some(revision)
     }
+
+    fn sight(&self) -> Sight {
+        Sight {
+            generation: std::ptr::from_ref(self).addr(),
+            chosen: 0,
+        }
+    }
 }
 
 /// What one request sees of a generation: of each service the current revision, or the candidate that was chosen for the
@@ -182,6 +189,13 @@ impl Callees for View {
     fn callee(&self, service: &ServiceName) -> Option<Arc<dyn Callee>> {
         let revision: Arc<dyn Callee> = self.revision(service)?.clone();
         Some(revision)
+    }
+
+    fn sight(&self) -> Sight {
+        Sight {
+            chosen: self.chosen,
+            ..self.generation.sight()
+        }
     }
 }
 

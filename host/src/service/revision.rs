@@ -77,6 +77,11 @@ impl Revision {
         places.saturating_sub(self.places.free())
     }
 
+    /// How many requests and calls wait for a place, its `queue` at most.
+    pub fn waiting(&self) -> u64 {
+        self.places.waiting()
+    }
+
     /// Its figures.
     pub fn metrics(&self) -> &Arc<RevisionMetrics> {
         &self.metrics

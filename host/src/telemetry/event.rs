@@ -125,6 +125,8 @@ pub enum FailureKind {
     Exit,
     /// It ended without a response.
     NoResponse,
+    /// Its response is longer than the service may make one.
+    ResponseTooLarge,
     /// Nothing: its revision was replaced, and the time for requests to finish was over.
     Interrupted,
     /// Something failed in the host on behalf of the guest.
@@ -143,6 +145,7 @@ impl FailureKind {
             Self::Memory => "memory",
             Self::Exit => "exit",
             Self::NoResponse => "no-response",
+            Self::ResponseTooLarge => "response-too-large",
             Self::Interrupted => "interrupted",
             Self::Host => "host",
         }

@@ -105,6 +105,12 @@ impl GuestOutput {
         self.tail.clear();
     }
 
+    /// One more request is served by the instance beside those that are: it may log as much as one may.
+    pub fn allow_another(&mut self) {
+        self.bytes_left = MAX_BYTES;
+        self.lines_left = MAX_LINES;
+    }
+
     /// How many lines of this request were dropped because it wrote too much.
     #[must_use]
     pub const fn dropped_lines(&self) -> u64 {

@@ -70,6 +70,7 @@ pub struct Builder {
     outbound: Vec<String>,
     files: Option<PathBuf>,
     limits: Limits,
+    instances: Instances,
     clock: Option<Clock>,
 }
 
@@ -95,6 +96,7 @@ impl Builder {
             outbound: Vec::new(),
             files: None,
             limits: Limits::default(),
+            instances: Instances::default(),
             clock: None,
         }
     }
@@ -219,6 +221,13 @@ impl Builder {
         self
     }
 
+    /// How its instances serve; as those of a manifest that says nothing, if it is not said.
+    #[must_use]
+    pub fn instances(mut self, instances: Instances) -> Self {
+        self.instances = instances;
+        self
+    }
+
     /// Tells it the time by this clock; by the system's, if none is given.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
@@ -266,7 +275,7 @@ impl Builder {
             name.clone(),
             id,
             code,
-            &Instances::default(),
+            &self.instances,
             self.limits.clone(),
             grants,
             metrics.clone(),
@@ -375,7 +384,7 @@ impl Builder {
         for label in &self.key_value {
             let label = parse(label, Label::parse)?;
             let store = data
-                .key_value(&place(Kind::KeyValue, &label))
+                .key_value(&place(Kind::KeyValue, &label), self.limits.database_size)
                 .map_err(failed(&label))?;
             stores.insert(label, store);
         }
@@ -385,7 +394,9 @@ impl Builder {
             let label = parse(label, Label::parse)?;
             let path = place(Kind::Sqlite, &label);
             paths.insert(label.to_string(), path.clone());
-            let database = data.database(&path).map_err(failed(&label))?;
+            let database = data
+                .database(&path, self.limits.database_size)
+                .map_err(failed(&label))?;
             databases.insert(label, database);
         }
         let mut variables = BTreeMap::new();

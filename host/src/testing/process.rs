@@ -17,7 +17,7 @@ use crate::model::{Digest, Limits};
 pub(super) const MAX_INSTANCES: u32 = 256;
 
 /// The largest linear memory that a test can give an instance, in bytes.
-pub(super) const MAX_MEMORY: u64 = 1 << 30;
+pub(super) const MAX_MEMORY: u64 = Limits::MAX_INSTANCE_MEMORY;
 
 /// The engines of this process.
 pub(super) fn engines() -> Result<Arc<Engines>, Error> {
@@ -27,6 +27,9 @@ pub(super) fn engines() -> Result<Arc<Engines>, Error> {
             max_instances: MAX_INSTANCES,
             max_memory: MAX_MEMORY,
             max_table_elements: Limits::default().table_elements,
+            // What a test says of its task (whose log, whose stubs) holds for the guest.
+            fair_pool: false,
+            ..engine::Settings::default()
         };
         Engines::new(settings, &cache()).map_err(Arc::new)
     });

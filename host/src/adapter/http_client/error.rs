@@ -2,8 +2,10 @@
 
 use std::error::Error;
 use std::io;
+use std::time::Instant;
 
 use crate::capability::outbound_http::HttpClientError;
+use crate::model::Seldom;
 
 /// An exchange that failed before the head of a response.
 pub(super) fn of_exchange(error: &hyper_util::client::legacy::Error) -> HttpClientError {
@@ -15,9 +17,18 @@ pub(super) fn of_body(error: &hyper::Error) -> HttpClientError {
     classify(error, &HttpClientError::HttpResponseIncomplete)
 }
 
+/// Told of connections for which there was no descriptor, which the whole process shares.
+static NO_DESCRIPTOR: Seldom = Seldom::new();
+
 /// A TCP connection that was not made.
 pub(super) fn of_connect(error: &io::Error) -> HttpClientError {
     use io::ErrorKind as Kind;
+    if is_no_descriptor(error) {
+        if let Some(times) = NO_DESCRIPTOR.note(Instant::now()) {
+            tracing::error!(%error, times, "cannot connect to other hosts");
+        }
+        return HttpClientError::ConnectionLimitReached;
+    }
     match error.kind() {
         Kind::ConnectionRefused => HttpClientError::ConnectionRefused,
         Kind::ConnectionReset | Kind::ConnectionAborted => HttpClientError::ConnectionTerminated,
@@ -29,6 +40,13 @@ pub(super) fn of_connect(error: &io::Error) -> HttpClientError {
             reason: error.to_string(),
         },
     }
+}
+
+/// Whether the process, or the machine, has as many files open as it may have: the other host has nothing to do with it.
+fn is_no_descriptor(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// A TLS handshake that failed.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use super::file::VERSION;
 use crate::service::journal::JournalError;
@@ -88,6 +88,11 @@ impl Fault {
             Self::Foreign | Self::Pages(_) | Self::Record { .. } | Self::Time => {
                 format!("{place} cannot be understood: {aside}")
             }
+            Self::Sqlite(error) if is_full(error) => match doing {
+                Doing::Opening => format!("{place} cannot be opened, for the disk is full"),
+                Doing::Reading => format!("{place} cannot be read, for the disk is full"),
+                Doing::Writing => format!("{place} cannot be written, for the disk is full"),
+            },
             Self::Sqlite(error) if is_damage(error) => format!("{place} cannot be understood: {aside}"),
             Self::File(_) | Self::Mode { .. } | Self::Sqlite(_) => match doing {
                 Doing::Opening => format!("{place} cannot be opened"),
@@ -102,6 +107,14 @@ impl Fault {
         };
         JournalError { what, source }
     }
+}
+
+/// Whether there is no room: for the file or its log, or for the index of the log (`-shm`), which SQLite calls a failure of the
+/// disk.
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|failure| {
+        failure.code == ErrorCode::DiskFull || failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE
+    })
 }
 
 /// Whether it is the content of the file that is wrong. The statements are ours, so one that does not fit the tables means that

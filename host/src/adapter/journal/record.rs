@@ -142,12 +142,31 @@ enum OutcomeRecord {
     RolledBack,
 }
 
+/// The name of a cookie.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+struct Cookie(String);
+
+impl From<Cookie> for String {
+    fn from(cookie: Cookie) -> Self {
+        cookie.0
+    }
+}
+
+impl TryFrom<String> for Cookie {
+    type Error = crate::model::StickyError;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        Sticky::parse(&format!("cookie:{name}")).map(|_| Self(name))
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum StickyRecord {
     Client,
     Header(Header),
-    Cookie(String),
+    Cookie(Cookie),
 }
 
 impl From<&Sticky> for StickyRecord {
@@ -155,7 +174,7 @@ impl From<&Sticky> for StickyRecord {
         match sticky {
             Sticky::Client => Self::Client,
             Sticky::Header(name) => Self::Header(Header(name.clone())),
-            Sticky::Cookie(name) => Self::Cookie(name.clone()),
+            Sticky::Cookie(name) => Self::Cookie(Cookie(name.clone())),
         }
     }
 }
@@ -165,7 +184,7 @@ impl From<StickyRecord> for Sticky {
         match record {
             StickyRecord::Client => Self::Client,
             StickyRecord::Header(name) => Self::Header(name.0),
-            StickyRecord::Cookie(name) => Self::Cookie(name),
+            StickyRecord::Cookie(name) => Self::Cookie(name.0),
         }
     }
 }

@@ -67,7 +67,12 @@ impl Call {
     /// Whether it has taken all the CPU time that there is for it. To be asked on the thread that it runs on.
     fn is_out_of_cpu(&self) -> bool {
         let Some(cpu) = &self.cpu else { return false };
-        let is_out = thread_time().saturating_sub(*self.began.lock()) > cpu.left();
+        // Charged at once: statements that run side by side have what is left together.
+        let mut began = self.began.lock();
+        let now = thread_time();
+        cpu.spend(now.saturating_sub(*began));
+        *began = now;
+        let is_out = cpu.left().is_zero();
         if is_out {
             self.out_of_cpu.store(true, Ordering::Relaxed);
         }

@@ -21,12 +21,13 @@ use tokio::time::timeout_at;
 /// A database file as the capability sees it.
 pub(super) struct SqliteDatabase {
     pub(super) core: Arc<Core>,
+    pub(super) max_bytes: u64,
 }
 
 impl Database for SqliteDatabase {
     fn connect(&self) -> BoxFuture<'_, Result<Arc<dyn SqlConnection>, SqlError>> {
         async move {
-            let session = self.core.session().await?;
+            let session = self.core.session(self.max_bytes).await?;
             let effects = Effects {
                 earlier: session.connection()?.total_changes(),
                 ..Effects::default()
@@ -96,12 +97,17 @@ impl SqlConnection for SqliteConnection {
             let session = self.turn(&bounds).await?;
             let effects = Arc::clone(&self.effects);
             self.core
-                .run_metered(session, bounds.timeout, bounds.cpu.clone(), move |session, call| {
-                    let mut rows = Collect::new(&bounds);
-                    run(session, call, &order, &mut rows)?;
-                    effects.note(session)?;
-                    Ok(rows.result)
-                })
+                .run_metered(
+                    session,
+                    bounds.timeout,
+                    bounds.cpu.clone(),
+                    move |session, call| {
+                        let mut rows = Collect::new(&bounds);
+                        run(session, call, &order, &mut rows)?;
+                        effects.note(session)?;
+                        Ok(rows.result)
+                    },
+                )
                 .await
         }
         .boxed()

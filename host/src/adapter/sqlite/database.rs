@@ -5,11 +5,12 @@
 //! So the holder of a lock always finds a thread for its next statement.
 
 use super::SqliteSettings;
-use super::call::{Call, Stopper};
+use super::call::{Call, Control, Stopper};
 use super::failure::Stop;
 use super::session::{Author, Link, Session, open};
 use crate::adapter::blocking::{Blocking, BlockingError};
 use crate::capability::sqlite::port::{CpuMeter, SqlError};
+use crate::model::Seldom;
 use parking_lot::Mutex;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -41,6 +42,8 @@ pub(super) struct Core {
     /// Told when a transaction that may have held the lock is over.
     released: Notify,
     closed: AtomicBool,
+    /// Told of writes for which there was no room.
+    full: Seldom,
 }
 
 impl Core {
@@ -54,6 +57,7 @@ impl Core {
             places: Arc::new(Semaphore::new((pool.threads() / 2).max(1))),
             released: Notify::new(),
             closed: AtomicBool::new(false),
+            full: Seldom::new(),
             settings,
             pool,
         }
@@ -79,8 +83,8 @@ impl Core {
         self.released.notify_one();
     }
 
-    /// Takes a free connection or opens one; waits as long as for a lock.
-    pub(super) async fn session(self: &Arc<Self>) -> Result<Session, SqlError> {
+    /// Takes a free connection that lets the file grow to `max_bytes`, or opens one; waits as long as for a lock.
+    pub(super) async fn session(self: &Arc<Self>, max_bytes: u64) -> Result<Session, SqlError> {
         let patience = self.settings.busy_timeout;
         let permit = match timeout(patience, Arc::clone(&self.connections).acquire_owned()).await {
             Ok(Ok(permit)) => permit,
@@ -91,16 +95,23 @@ impl Core {
                 });
             }
         };
-        let free = self.idle.lock().pop();
+        let free = self.take_idle(max_bytes);
         if let Some(link) = free {
             return Ok(Session::new(link, Arc::clone(self), permit));
         }
-        let link = self.open_link().await?;
+        let link = self.open_link(max_bytes).await?;
         Ok(Session::new(link, Arc::clone(self), permit))
     }
 
+    /// The free connection of that limit that was last in use.
+    fn take_idle(&self, max_bytes: u64) -> Option<Link> {
+        let mut idle = self.idle.lock();
+        let last = idle.iter().rposition(|link| link.max_bytes == max_bytes)?;
+        Some(idle.remove(last))
+    }
+
     /// Opens a new connection: one at a time, since the first ones change the mode of a new file and make its table.
-    async fn open_link(self: &Arc<Self>) -> Result<Link, SqlError> {
+    async fn open_link(self: &Arc<Self>, max_bytes: u64) -> Result<Link, SqlError> {
         let patience = self.settings.busy_timeout;
         let call = Call::new(patience);
         let mut locked = Locked::new(patience);
@@ -111,11 +122,14 @@ impl Core {
             let core = Arc::clone(self);
             let link = self
                 .pool
-                .run(move || open(&core.path, &core.settings, core.author))
+                .run(move || open(&core.path, &core.settings, max_bytes, core.author))
                 .await;
             match link.map_err(refused)? {
                 Ok(link) => return Ok(link),
-                Err(Stop::Failed(error)) => return Err(error),
+                Err(Stop::Failed(error)) => {
+                    self.tell_if_full(&error);
+                    return Err(error);
+                }
                 Err(Stop::Locked) => locked.wait(self, &call).await?,
             }
         }
@@ -125,9 +139,19 @@ impl Core {
     pub(super) fn give_back(self: &Arc<Self>, link: Link, permit: Option<OwnedSemaphorePermit>) {
         let reusable = !link.control.is_single_use() && !self.closed.load(Ordering::Acquire);
         let mut idle = self.idle.lock();
-        if reusable && idle.len() < self.settings.max_idle_connections {
+        let is_room = idle.len() < self.settings.max_idle_connections;
+        // Else those of a limit that nobody has any more would keep their places for ever.
+        let other = (reusable && !is_room)
+            .then(|| idle.iter().position(|other| other.max_bytes != link.max_bytes))
+            .flatten()
+            .map(|other| idle.remove(other));
+        if reusable && (is_room || other.is_some()) {
             forget_last_insert(&link.connection);
             idle.push(link);
+            drop(idle);
+            if other.is_some() {
+                self.pool.tidy(move || drop(other));
+            }
             return; // The permit goes after the connection is there to be taken.
         }
         drop(idle);
@@ -211,8 +235,9 @@ impl Core {
         self.pool
             .run(move || {
                 session.control.begin(&call);
+                let ends = Ends(&session.control);
                 let answer = core.watched(&session, || work(&session, &call));
-                session.control.end();
+                drop(ends);
                 (session, answer)
             })
             .await
@@ -228,7 +253,33 @@ impl Core {
         if is_free && (!was_free || connection.total_changes() != before) {
             self.notify_released();
         }
+        if let Err(Stop::Failed(error)) = &answer {
+            self.tell_if_full(error);
+        }
         answer
+    }
+
+    /// The guest is told each time, whoever runs the host now and then: a guest may try again as often as it likes.
+    fn tell_if_full(&self, error: &SqlError) {
+        if !matches!(error, SqlError::DatabaseFull) {
+            return;
+        }
+        if let Some(times) = self.full.note(Instant::now()) {
+            tracing::warn!(
+                path = %self.path.display(),
+                times,
+                "a database cannot grow: it has the size that it may have, or the disk is full"
+            );
+        }
+    }
+}
+
+/// Ends what runs on a connection, on the thread that it ran on, even by a panic.
+struct Ends<'a>(&'a Control);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

@@ -43,9 +43,12 @@ pub(super) fn translate(error: Error, control: &Control, path: &Path) -> Stop {
             }
             SqlError::Conflict
         }
-        ErrorCode::OperationInterrupted => control
-            .current()
-            .map_or(SqlError::TimedOut { limit: Duration::ZERO }, |call| call.verdict()),
+        ErrorCode::OperationInterrupted => control.current().map_or(
+            SqlError::TimedOut {
+                limit: Duration::ZERO,
+            },
+            |call| call.verdict(),
+        ),
         ErrorCode::AuthorizationForStatementDenied => SqlError::Forbidden {
             reason: control.take_refusal().unwrap_or(message),
         },

@@ -28,6 +28,7 @@ const KEYS_AFTER: &str = "SELECT key FROM midplane_key_value WHERE key > ?2 ORDE
 /// A store in a file.
 pub(super) struct SqliteKeyValue {
     pub(super) core: Arc<Core>,
+    pub(super) max_bytes: u64,
 }
 
 /// Why work on a store ended: the file's failure, or one that only key-value knows.
@@ -42,9 +43,9 @@ impl SqliteKeyValue {
         &self,
         work: impl Fn(&Connection) -> rusqlite::Result<Ended<T>> + Send + Sync + 'static,
     ) -> Result<T, KeyValueError> {
-        let max_bytes = self.max_bytes();
+        let max_bytes = self.max_value_bytes();
         let translated = |error| of_key_value(error, max_bytes);
-        let session = Box::new(self.core.session().await.map_err(translated)?);
+        let session = Box::new(self.core.session(self.max_bytes).await.map_err(translated)?);
         let limit = self.core.settings().key_value_timeout;
         let ended = self.core.run(session, limit, move |session: &Session, _| {
             work(session.connection()?).map_err(|error| session.translate(error))
@@ -55,12 +56,12 @@ impl SqliteKeyValue {
         }
     }
 
-    fn max_bytes(&self) -> usize {
+    fn max_value_bytes(&self) -> usize {
         self.core.settings().max_value_bytes
     }
 
     fn check_value(&self, value: &[u8]) -> Result<(), KeyValueError> {
-        let max_bytes = self.max_bytes();
+        let max_bytes = self.max_value_bytes();
         if value.len() > max_bytes {
             return Err(KeyValueError::ValueTooLarge {
                 bytes: value.len(),
@@ -254,7 +255,7 @@ impl KeyValueStore for SqliteKeyValue {
         async move {
             check_batch(keys.len())?;
             keys.iter().try_for_each(|key| check_key(key))?;
-            let max_bytes = self.max_bytes();
+            let max_bytes = self.max_value_bytes();
             self.run(move |connection| {
                 // One snapshot for all. A transaction that only reads has nothing to lose: it is always ended alike.
                 run_cached(connection, "BEGIN")?;
@@ -270,7 +271,7 @@ impl KeyValueStore for SqliteKeyValue {
     fn set_many(&self, pairs: Vec<(String, Vec<u8>)>) -> BoxFuture<'_, Result<(), KeyValueError>> {
         async move {
             check_batch(pairs.len())?;
-            let max_bytes = self.max_bytes();
+            let max_bytes = self.max_value_bytes();
             let mut bytes = 0_usize;
             for (key, value) in &pairs {
                 check_key(key)?;

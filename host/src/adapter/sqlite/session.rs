@@ -43,6 +43,8 @@ pub(super) struct Link {
     pub(super) connection: Connection,
     pub(super) control: Arc<Control>,
     pub(super) interrupt: Arc<InterruptHandle>,
+    /// To what size it lets the file grow.
+    pub(super) max_bytes: u64,
 }
 
 /// A connection in somebody's hands.
@@ -110,21 +112,29 @@ impl Drop for Session {
 
 /// Makes what is missing of the file and its directories, opens it and sets the connection up. Blocks, but for no
 /// lock: [`Stop::Locked`] says that one is held.
-pub(super) fn open(path: &Path, settings: &SqliteSettings, author: Author) -> Result<Link, Stop> {
+pub(super) fn open(
+    path: &Path,
+    settings: &SqliteSettings,
+    max_bytes: u64,
+    author: Author,
+) -> Result<Link, Stop> {
     create(path).map_err(|error| {
         tracing::error!(path = %path.display(), %error, "cannot create a database file");
         match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => SqlError::DatabaseFull,
-            kind => SqlError::Unavailable {
-                message: format!("its file cannot be opened: {kind}"),
+            // What the system says has no path in it, and tells a lack of descriptors from others.
+            _ => SqlError::Unavailable {
+                message: format!("its file cannot be opened: {error}"),
             },
         }
     })?;
     let control = Arc::new(Control::default());
-    set_up(path, settings, author, &control).map_err(|error| match translate(error, &control, path) {
-        // Nothing is read or written yet, so there is nothing to conflict with.
-        Stop::Failed(SqlError::Conflict) => Stop::Locked,
-        stop => stop,
+    set_up(path, settings, max_bytes, author, &control).map_err(|error| {
+        match translate(error, &control, path) {
+            // Nothing is read or written yet, so there is nothing to conflict with.
+            Stop::Failed(SqlError::Conflict) => Stop::Locked,
+            stop => stop,
+        }
     })
 }
 
@@ -160,6 +170,7 @@ static MAKING: Mutex<()> = Mutex::new(());
 fn set_up(
     path: &Path,
     settings: &SqliteSettings,
+    max_bytes: u64,
     author: Author,
     control: &Arc<Control>,
 ) -> rusqlite::Result<Link> {
@@ -199,7 +210,7 @@ fn set_up(
     // On disk: what is sorted in memory has no other bound than the machine's.
     connection.pragma_update(None, "temp_store", "file")?;
     let page_bytes: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
-    let pages = clamp(settings.max_database_bytes)
+    let pages = clamp(max_bytes)
         .checked_div(page_bytes)
         .unwrap_or(1)
         .clamp(1, 4_294_967_294);
@@ -221,6 +232,7 @@ fn set_up(
         connection,
         control: Arc::clone(control),
         interrupt,
+        max_bytes,
     })
 }
 

@@ -210,9 +210,7 @@ impl Sink for Collect {
 
     fn row(&mut self, row: Row, bytes: usize) -> Result<(), SqlError> {
         if self.result.rows.len() >= self.max_rows {
-            return Err(SqlError::TooManyRows {
-                max: self.max_rows,
-            });
+            return Err(SqlError::TooManyRows { max: self.max_rows });
         }
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > self.max_bytes {

@@ -37,11 +37,13 @@ impl Fixture {
     }
 
     fn database(&self) -> Arc<dyn Database> {
-        self.data.database(&self.path()).unwrap()
+        self.data.database(&self.path(), None).unwrap()
     }
 
     fn key_value(&self) -> Arc<dyn KeyValueStore> {
-        self.data.key_value(&self.directory.path().join("kv.db")).unwrap()
+        self.data
+            .key_value(&self.directory.path().join("kv.db"), None)
+            .unwrap()
     }
 }
 
@@ -85,7 +87,7 @@ mod sqlite_file_in_narrow_bounds {
             ..SqliteSettings::default()
         };
         let data = SqliteData::new(settings, pool);
-        let database = data.database(&directory.path().join("one.db")).unwrap();
+        let database = data.database(&directory.path().join("one.db"), None).unwrap();
         ((directory, data), database)
     });
 }
@@ -104,7 +106,7 @@ mod key_value_file_in_narrow_bounds {
             ..SqliteSettings::default()
         };
         let data = SqliteData::new(settings, pool);
-        let store = data.key_value(&directory.path().join("one.db")).unwrap();
+        let store = data.key_value(&directory.path().join("one.db"), None).unwrap();
         ((directory, data), store)
     });
 }

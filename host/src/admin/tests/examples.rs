@@ -48,6 +48,8 @@ pub(super) fn all() -> Vec<Example> {
         ),
         example("Service", &service()),
         example("Revision", &revision()),
+        example("Usage", &usage()),
+        example("DataUsage", &usage().data[0]),
         example("Candidate", &candidate()),
         example("Draining", &draining()),
         example("Revisions", &revisions()),
@@ -126,6 +128,25 @@ fn revision() -> Revision {
         in_flight: 1,
         served: 20,
         failed: 2,
+        usage: Some(usage()),
+    }
+}
+
+fn usage() -> Usage {
+    Usage {
+        concurrency: 64,
+        waiting: 3,
+        queue: 256,
+        instances: 2,
+        memory_bytes: 2 << 20,
+        memory_limit_bytes: 256 << 20,
+        cpu_seconds: 1.5,
+        data: vec![DataUsage {
+            kind: "sqlite".into(),
+            label: "default".into(),
+            bytes: 4096,
+            limit_bytes: 1 << 30,
+        }],
     }
 }
 

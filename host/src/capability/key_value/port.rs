@@ -118,7 +118,9 @@ pub enum KeyValueError {
     #[error("the sum is beyond a 64-bit integer; the value is unchanged")]
     Overflow,
     /// The store has reached its size, or the disk is full. Nothing was written.
-    #[error("the store is full: delete keys, or have the operator raise its size or free disk space")]
+    #[error(
+        "the store is full: delete keys, or raise its `database_size`, or have the operator free disk space"
+    )]
     Full,
     /// The store did not come free in time. Nothing was written.
     #[error("the store was busy for {waited:?}: try again")]

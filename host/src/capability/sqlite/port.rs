@@ -134,7 +134,9 @@ pub enum SqlError {
         reason: String,
     },
     /// The database has reached its size, or the disk is full. The statement changed nothing.
-    #[error("the database is full: delete rows, or have the operator raise its size or free disk space")]
+    #[error(
+        "the database is full: delete rows, or raise its `database_size`, or have the operator free disk space"
+    )]
     DatabaseFull,
     /// The request that the statement belongs to has no CPU time left.
     #[error("the CPU time of this request is used up: read less, or have the operator raise `cpu_time`")]

@@ -4,6 +4,8 @@
 //! `routes`; `links`; `data`; `outbound_hosts`. What is not known, because a component could not be read, is `null`; where
 //! the manifest itself, or what it is looked at with, could not be read, that is the one finding and the lists are empty.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::super::Failure;
@@ -46,6 +48,10 @@ struct FindingObject<'a> {
 struct ServiceObject<'a> {
     service: &'a str,
     component: Option<ComponentObject<'a>>,
+    /// What is not the default, by its key, as the manifest has it.
+    limits: BTreeMap<&'static str, &'a str>,
+    /// Likewise.
+    instances: BTreeMap<&'static str, &'a str>,
 }
 
 #[derive(Serialize)]
@@ -181,6 +187,8 @@ fn document(checked: &Checked) -> Document<'_> {
             .map(|service| ServiceObject {
                 service: service.name.as_str(),
                 component: service.component.as_ref().map(component),
+                limits: set(&service.limits),
+                instances: set(&service.instances),
             })
             .collect(),
         routes: routes
@@ -224,6 +232,11 @@ fn document(checked: &Checked) -> Document<'_> {
             })
             .collect(),
     }
+}
+
+fn set<'a>(settings: &'a [(&'static str, String)]) -> BTreeMap<&'static str, &'a str> {
+    let settings = settings.iter();
+    settings.map(|(key, value)| (*key, value.as_str())).collect()
 }
 
 fn finding(finding: &Finding) -> FindingObject<'_> {

@@ -158,6 +158,8 @@ mod tests {
         let service = |name| ServiceNode {
             name: ServiceName::parse(name).unwrap(),
             component: None,
+            limits: Vec::new(),
+            instances: Vec::new(),
         };
         Graph {
             app: "x".into(),

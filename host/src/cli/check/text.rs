@@ -23,6 +23,16 @@ pub(super) fn print(graph: &Graph) -> String {
         row
     });
     table(&mut text, "Services", services.collect());
+    let limits = graph.services.iter().flat_map(|service| {
+        let of_instances = service.instances.iter();
+        let of_instances = of_instances.map(|(key, value)| (format!("instances.{key}"), value));
+        let limits = service.limits.iter();
+        let limits = limits.map(|(key, value)| ((*key).to_owned(), value));
+        limits
+            .chain(of_instances)
+            .map(|(key, value)| vec![service.name.to_string(), key, value.clone()])
+    });
+    table(&mut text, "Limits other than the default", limits.collect());
     let routes = graph.routes.iter().map(|route| {
         let target = match &route.target {
             RouteTarget::Service(service) => service.to_string(),
@@ -122,10 +132,12 @@ pub(super) const fn data_kind(kind: DataKind) -> &'static str {
 pub(in crate::cli) fn size(bytes: usize) -> String {
     const KIB: usize = 1024;
     const MIB: usize = 1024 * KIB;
+    const GIB: usize = 1024 * MIB;
     match bytes {
         0..KIB => format!("{bytes} B"),
         KIB..MIB => format!("{} KiB", bytes / KIB),
-        _ => format!("{}.{} MiB", bytes / MIB, bytes % MIB * 10 / MIB),
+        MIB..GIB => format!("{}.{} MiB", bytes / MIB, bytes % MIB * 10 / MIB),
+        _ => format!("{}.{} GiB", bytes / GIB, bytes % GIB * 10 / GIB),
     }
 }
 
@@ -165,6 +177,7 @@ mod tests {
         assert_eq!(size(1024), "1 KiB");
         assert_eq!(size(1024 * 1024), "1.0 MiB");
         assert_eq!(size(1024 * 1024 * 3 / 2), "1.5 MiB");
+        assert_eq!(size(4 << 30), "4.0 GiB");
     }
 
     #[test]

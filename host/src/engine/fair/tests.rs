@@ -94,11 +94,18 @@ async fn a_service_with_many_busy_requests_gets_no_more_than_one_with_a_single_o
     while of_crowd.load(Ordering::Relaxed) + of_single.load(Ordering::Relaxed) < 400 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let (crowded, alone) = (of_crowd.load(Ordering::Relaxed), of_single.load(Ordering::Relaxed));
+    let (crowded, alone) = (
+        of_crowd.load(Ordering::Relaxed),
+        of_single.load(Ordering::Relaxed),
+    );
     drop((crowd, single));
     // One request runs on one core at a time: where there are many, the crowd has the others.
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get) as u64;
-    assert!(alone * 2 * cores.max(2) >= crowded, "{alone} of {}", alone + crowded);
+    assert!(
+        alone * 2 * cores.max(2) >= crowded,
+        "{alone} of {}",
+        alone + crowded
+    );
 }
 
 #[tokio::test]

@@ -120,7 +120,7 @@ impl Cases {
             | CallError::NotInstantiated
             | CallError::Missing(_)
             | CallError::NoFunction
-            | CallError::TooDeep
+            | CallError::TooDeep(_)
             | CallError::NoRequest
             | CallError::Refused(_)
             | CallError::Interrupted

@@ -49,7 +49,10 @@ async fn who_computes_leaves_the_thread_that_serves() {
     let answered = subject.request(subject.context(), Drive::Inline, ()).await;
     let here = thread_time() - before;
     assert!(matches!(answered, Err(Failure::OutOfCpu(_))));
-    assert!(here < Duration::from_millis(150), "{here:?} of 300 ms were spent here");
+    assert!(
+        here < Duration::from_millis(150),
+        "{here:?} of 300 ms were spent here"
+    );
 }
 
 #[tokio::test]
@@ -107,10 +110,7 @@ async fn a_call_that_computes_for_too_long_is_the_callees_failure() {
         let subject = bench.program(&callee(kind, &[LOOP]), 0);
         assert_eq!(subject.call(is_async).await, Err(CallError::OutOfCpu(LIMIT)));
         assert_eq!(subject.figure("errors_total", ",reason=\"cpu_time\""), 1);
-        let failed = Tally {
-            served: 1,
-            failed: 1,
-        };
+        let failed = Tally { served: 1, failed: 1 };
         assert_eq!(subject.metrics.tally(), failed);
     }
 }

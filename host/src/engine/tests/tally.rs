@@ -66,8 +66,9 @@ async fn a_response_waits_for_its_reader_from_one_part_until_more_is_asked_for()
     let part = || Ok(Frame::data(Bytes::from_static(b"part")));
     let head = http::Response::new(StreamBody::new(frames).boxed_unsync());
     let context = subject.context();
-    let response = GuestResponse::response(head, Driver::Done, context.clone(), Tasks::new()).await;
-    let mut body = response.into_body();
+    let response =
+        GuestResponse::response(head, Driver::Done, context.clone(), subject.program.clone()).await;
+    let mut body = response.unwrap().into_body();
     assert!(!context.progress.is_waiting_for_reader());
     send.try_send(part()).unwrap();
     assert!(body.frame().await.unwrap().is_ok());

@@ -5,8 +5,8 @@ use super::graph::{
     LinkKind, RouteEdge, RouteTarget, ServiceNode,
 };
 use super::load::Loaded;
-use crate::host::linking;
 use crate::host::runtime_config::{KeyValueBackend, RuntimeConfig, SqliteBackend};
+use crate::host::{limits, linking};
 use crate::link::ResolvedLink;
 use crate::manifest::{App, DependencySource, Service, TriggerRoute, TriggerTarget};
 use crate::model::outbound_host::INTERNAL_SUFFIX;
@@ -34,10 +34,16 @@ pub(super) fn draw(
         data_scope: app.data,
         services: app
             .services
-            .keys()
-            .map(|name| ServiceNode {
-                name: name.clone(),
-                component: component(name).map(facts),
+            .values()
+            .map(|service| ServiceNode {
+                name: service.name.clone(),
+                component: component(&service.name).map(facts),
+                // What is too much for this host is a finding.
+                limits: limits::of(service, config)
+                    .as_ref()
+                    .unwrap_or(&service.limits)
+                    .set(),
+                instances: service.instances.set(),
             })
             .collect(),
         routes: routes(app),

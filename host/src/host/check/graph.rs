@@ -34,6 +34,10 @@ pub struct ServiceNode {
     pub name: ServiceName,
     /// What is known of its component; `None` if it could not be read or compiled.
     pub component: Option<ComponentFacts>,
+    /// Its limits that are not the default, by their keys.
+    pub limits: Vec<(&'static str, String)>,
+    /// What its instances are not by default, likewise.
+    pub instances: Vec<(&'static str, String)>,
 }
 
 /// What a component is.

@@ -7,8 +7,8 @@ use super::finding::Finding;
 use super::{Options, finding_of};
 use crate::adapter::sqlite::{Kind, SqliteDataError};
 use crate::adapter::variables::{self, ResolvedVariables};
-use crate::host::Error;
 use crate::host::runtime_config::{KeyValueBackend, SqliteBackend};
+use crate::host::{Error, limits};
 use crate::manifest::{AllowedHost, App, Service};
 use crate::model::outbound_host::AllowedHosts;
 use crate::model::{Label, ServiceName};
@@ -26,6 +26,9 @@ pub(super) fn check(app: &App, options: &Options, findings: &mut Vec<Finding>) -
     };
     let mut hosts = Vec::new();
     for service in app.services.values() {
+        if let Err(error) = limits::of(service, &options.runtime_config) {
+            findings.push(finding_of(Some(&service.name), &error));
+        }
         if let Some(Err(source)) = variables.as_ref().map(|known| known.service_variables(service)) {
             let error = Error::Unresolved {
                 service: service.name.clone(),

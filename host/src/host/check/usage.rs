@@ -8,8 +8,8 @@ use semver::Version;
 use super::anatomy::Anatomy;
 use super::finding::Finding;
 use super::graph::{Graph, LinkCallee, RouteTarget};
-use crate::host::prepare;
 use crate::host::runtime_config::RuntimeConfig;
+use crate::host::{limits, prepare};
 use crate::manifest::{App, DependencySource, Service};
 use crate::model::{Inherit, Inheritable, ServiceName};
 
@@ -88,6 +88,12 @@ pub(super) fn unused_variables(app: &App, findings: &mut Vec<Finding>) {
 /// Places in the runtime configuration for labels that no service has.
 pub(super) fn unused_places(app: &App, config: &RuntimeConfig, findings: &mut Vec<Finding>) {
     let lines = prepare::unused_labels(app, config).into_iter();
+    findings.extend(lines.map(|message| Finding::warning(None, message, None)));
+}
+
+/// Limits that something tighter makes senseless.
+pub(super) fn limits_without_effect(app: &App, config: &RuntimeConfig, findings: &mut Vec<Finding>) {
+    let lines = limits::without_effect(app, config).into_iter();
     findings.extend(lines.map(|message| Finding::warning(None, message, None)));
 }
 

@@ -36,7 +36,7 @@ struct Parts {
     build: Option<Value>,
     probe: Option<Value>,
     /// What there may be several of, with the word for one.
-    several: [(&'static str, BTreeMap<String, Value>); 9],
+    several: [(&'static str, BTreeMap<String, Value>); 11],
 }
 
 impl Parts {
@@ -55,6 +55,10 @@ impl Parts {
             sqlite_databases,
             build,
             probe,
+            limits,
+            // Where one of them stands.
+            instance_memory: _,
+            instances,
             links,
             dependencies,
             location: _,
@@ -103,6 +107,8 @@ impl Parts {
                 "files left out:",
                 entries(exclude_files, |glob| there(glob.clone())),
             ),
+            ("limit", entries(limits.shown(), setting)),
+            ("instances:", entries(instances.shown(), setting)),
         ];
         Self {
             source: Value::shown(relative(source, dir)),
@@ -127,6 +133,10 @@ fn entries<T>(
     entry: impl FnMut(T) -> (String, Value),
 ) -> BTreeMap<String, Value> {
     from.into_iter().map(entry).collect()
+}
+
+fn setting((key, value): (&'static str, String)) -> (String, Value) {
+    (key.to_owned(), Value::shown(value))
 }
 
 fn there(name: String) -> (String, Value) {

@@ -57,6 +57,36 @@ headers = { authorization = "Bearer a" }
 "shop:catalog/products@1.0.0" = "catalog"
 "#;
 
+#[test]
+fn limits_that_change_are_told_by_their_keys() {
+    let with = |own: &str, of_app: &str| {
+        let text = MANIFEST.replace(
+            "[component.catalog]\n",
+            &format!("[application.tool.midplane.limits]\n{of_app}\n[component.catalog]\ntool.midplane = {{ {own} }}\n"),
+        );
+        app(&text)
+    };
+    let old = with("limits = { timeout = \"5s\", response_body = \"1MiB\" }", "");
+    let new = with(
+        "limits = { memory = \"512MiB\" }, instances = { policy = \"reuse\" }",
+        "queue = 3",
+    );
+    assert_eq!(
+        differences(&old, &new),
+        [
+            "service catalog: limit memory changed: 256MiB → 512MiB",
+            "service catalog: limit queue changed: 256 → 3",
+            "service catalog: limit response_body changed: 1MiB → unlimited",
+            "service catalog: limit timeout changed: 5s → 30s",
+            "service catalog: instances: policy changed: as its WASI version is used to → reuse",
+            "service orders: limit queue changed: 256 → 3",
+        ]
+    );
+    // A default that is written down is none that changes.
+    let written = with("limits = { timeout = \"30s\", instance_memory = \"128MiB\" }", "");
+    assert!(differences(&with("", ""), &written).is_empty());
+}
+
 fn app(text: &str) -> App {
     parse(text, Path::new("/apps/shop/spin.toml")).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use super::{DataPlace, Piece, Preparing, ServiceSummary, data_error, limits, unresolved};
+use super::{DataPlace, Piece, Preparing, ServiceSummary, data_error, unresolved};
 use crate::adapter::sqlite::{Kind, Scope, location};
 use crate::capability::Grants;
 use crate::capability::key_value::KeyValue;
@@ -17,10 +17,10 @@ use crate::capability::variables::Variables;
 use crate::engine::{Foreign, Origin, Program};
 use crate::host::grants;
 use crate::host::runtime_config::{KeyValueBackend, SqliteBackend};
-use crate::host::{Error, linking};
+use crate::host::{Error, limits, linking};
 use crate::link::ResolvedLink;
 use crate::model::outbound_host::AllowedHosts;
-use crate::model::{DataScope, Instances, Label, RevisionId};
+use crate::model::{DataScope, Label, Limits, RevisionId};
 use crate::service::journal::Recorded;
 use crate::service::{Identity, Revision};
 
@@ -75,6 +75,7 @@ pub(in crate::host) struct Parts {
     hosts: Vec<String>,
     foreign: Vec<Foreign>,
     data: Vec<DataPlace>,
+    limits: Limits,
 }
 
 impl Preparing {
@@ -83,7 +84,9 @@ impl Preparing {
         let Piece { edition, service, .. } = piece;
         let config = &self.options.runtime_config;
         let mut identity = Identity::of(&piece.compiled.digest(), self.key);
-        identity.add("limits", format!("{:?}", limits(config)).as_bytes());
+        let limits = limits::of(service, config)?;
+        identity.add("limits", format!("{limits:?}").as_bytes());
+        identity.add("instances", format!("{:?}", service.instances).as_bytes());
 
         let values = edition
             .variables
@@ -106,7 +109,7 @@ impl Preparing {
             identity.add("files", staged.digest.as_bytes());
         }
         let (hosts, allowed) = self.allowed_hosts(piece, &mut identity)?;
-        let (key_value, sqlite, data) = self.data(piece, &mut identity)?;
+        let (key_value, sqlite, data) = self.data(piece, limits.database_size, &mut identity)?;
         let foreign = linking::foreign(
             edition.app.name.as_str(),
             service,
@@ -131,6 +134,7 @@ impl Preparing {
             hosts,
             foreign,
             data,
+            limits,
         })
     }
 
@@ -149,9 +153,9 @@ impl Preparing {
             &parts.hosts,
             &links,
         );
-        let code = self
-            .engines
-            .link(&piece.compiled, parts.foreign)
+        let code = self.engines.link(&piece.compiled, parts.foreign);
+        let code = code
+            .and_then(|code| code.check(&parts.limits, &service.instances).map(|()| code))
             .map_err(|source| Error::Compile {
                 service: service.name.clone(),
                 component: piece.label.clone(),
@@ -166,8 +170,8 @@ impl Preparing {
             service.name.clone(),
             id,
             code,
-            &Instances::default(),
-            limits(&self.options.runtime_config),
+            &service.instances,
+            parts.limits,
             parts.grants,
             metrics.clone(),
             self.tasks.clone(),
@@ -228,10 +232,12 @@ impl Preparing {
     fn data(
         &self,
         piece: &Piece,
+        size: Option<u64>,
         identity: &mut Identity,
     ) -> Result<(KeyValue, Sqlite, Vec<DataPlace>), Error> {
         let Piece { edition, service, .. } = piece;
         let config = &self.options.runtime_config;
+        let max_bytes = size.unwrap_or(config.midplane.sqlite.max_database_bytes);
         identity.add("data", edition.app.data.to_string().as_bytes());
         let mut places = Vec::new();
         let mut stores: BTreeMap<Label, Arc<dyn KeyValueStore>> = BTreeMap::new();
@@ -244,13 +250,14 @@ impl Preparing {
             let path = self.place(piece, Kind::KeyValue, label, fixed);
             let store = self
                 .sqlite
-                .key_value(&path)
+                .key_value(&path, size)
                 .map_err(|source| data_error(service, label, source))?;
             stores.insert(label.clone(), store);
             places.push(DataPlace {
                 kind: "key-value",
                 label: label.clone(),
                 path,
+                max_bytes,
             });
         }
         let mut databases: BTreeMap<Label, Arc<dyn Database>> = BTreeMap::new();
@@ -263,13 +270,14 @@ impl Preparing {
             let path = self.place(piece, Kind::Sqlite, label, fixed);
             let database = self
                 .sqlite
-                .database(&path)
+                .database(&path, size)
                 .map_err(|source| data_error(service, label, source))?;
             databases.insert(label.clone(), database);
             places.push(DataPlace {
                 kind: "sqlite",
                 label: label.clone(),
                 path,
+                max_bytes,
             });
         }
         let key_value = KeyValue::new(stores);

@@ -66,9 +66,6 @@ impl Rollouts {
         tasks: Tasks,
         progress: &Progress,
     ) -> Result<(Self, Started), Error> {
-        for line in preparing.warnings(&edition.app) {
-            tracing::warn!("{line}");
-        }
         let mut state = State::empty(edition.clone());
         let reader = journal.clone();
         let published = tasks.blocking("journal", move || reader.published()).await;

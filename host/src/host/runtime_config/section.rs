@@ -199,6 +199,7 @@ fn midplane(item: &Item<'_>) -> Result<MidplaneConfig> {
     let mut table = Table::open(item)?;
     let config = MidplaneConfig {
         max_instances: table.read("max_instances", Item::positive)?,
+        resident_memory: table.read("resident_memory", Item::bytes)?,
         sqlite: table.read("sqlite", sqlite_settings)?.unwrap_or_default(),
     };
     table.close()?;

@@ -65,6 +65,7 @@ fn every_key_arrives() {
 
         [midplane]
         max_instances = 1_000
+        resident_memory = "16MiB"
 
         [midplane.sqlite]
         synchronous = "normal"
@@ -116,6 +117,7 @@ fn every_key_arrives() {
         },
         midplane: MidplaneConfig {
             max_instances: Some(1_000),
+            resident_memory: Some(16 << 20),
             sqlite: SqliteSettings {
                 synchronous: Synchronous::Normal,
                 busy_timeout: Duration::from_millis(250),

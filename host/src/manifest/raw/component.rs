@@ -3,7 +3,7 @@
 use toml::Spanned;
 
 use super::link::ComponentTool;
-use super::{Dependency, Link, NO_TARGETS, Probe};
+use super::{Dependency, Instances, Limits, Link, NO_TARGETS, Probe};
 use crate::manifest::error::Fault;
 use crate::manifest::read::{Entries, Item, Owner, Read, Result, Table, fail};
 
@@ -23,6 +23,8 @@ pub(in crate::manifest) struct Component {
     pub(in crate::manifest) sqlite_databases: Vec<Spanned<String>>,
     pub(in crate::manifest) build: Option<Build>,
     pub(in crate::manifest) probe: Option<Probe>,
+    pub(in crate::manifest) limits: Limits,
+    pub(in crate::manifest) instances: Instances,
     pub(in crate::manifest) connections: Connections,
 }
 
@@ -78,6 +80,8 @@ impl Read for Component {
             sqlite_databases: table.or_default("sqlite_databases")?,
             build: table.optional("build")?,
             probe: None,
+            limits: Limits::default(),
+            instances: Instances::default(),
             connections: Connections {
                 dependencies: table.or_default("dependencies")?,
                 dependencies_inherit_configuration: table.optional("dependencies_inherit_configuration")?,
@@ -86,6 +90,8 @@ impl Read for Component {
         };
         let tool: ComponentTool = table.or_default("tool")?;
         component.probe = tool.probe;
+        component.limits = tool.limits;
+        component.instances = tool.instances;
         component.connections.links = tool.links;
         table.close(Owner::Spin)?;
         Ok(component)

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use toml::Spanned;
 
-use super::Probe;
+use super::{Instances, Limits, Probe};
 use crate::manifest::read::{Entries, Item, Owner, Read, Result, Table};
 
 /// `[component.<id>.tool]`: only Midplane's own table is read.
@@ -12,6 +12,8 @@ use crate::manifest::read::{Entries, Item, Owner, Read, Result, Table};
 pub(in crate::manifest) struct ComponentTool {
     pub(in crate::manifest) links: Entries<Link>,
     pub(in crate::manifest) probe: Option<Probe>,
+    pub(in crate::manifest) limits: Limits,
+    pub(in crate::manifest) instances: Instances,
 }
 
 /// One entry of `links`.
@@ -30,6 +32,8 @@ impl Read for ComponentTool {
         let tool = Self {
             links: table.or_default("links")?,
             probe: table.optional("probe")?,
+            limits: table.or_default("limits")?,
+            instances: table.or_default("instances")?,
         };
         table.close(Owner::Midplane)?;
         Ok(tool)

@@ -6,7 +6,7 @@ use std::path::{Component as PathPart, Path};
 
 use toml::Spanned;
 
-use super::{Resolver, invalid, parse_name, probe};
+use super::{Resolver, invalid, limits, parse_name, probe};
 use crate::manifest::app::{AllowedHost, Build, FileMount, Service};
 use crate::manifest::error::{Fault, shorten};
 use crate::manifest::raw;
@@ -28,6 +28,10 @@ impl Resolver<'_> {
             variables.insert(name.into_inner(), self.template(&text)?);
         }
         self.connections.push((name.clone(), raw.connections));
+        let limits = limits::limits(&raw.limits, self.limits)?;
+        let instances = limits::instances(&raw.instances, self.instances, &limits)?;
+        let instance_memory = raw.limits.instance_memory.as_ref();
+        let instance_memory = instance_memory.or(self.limits.instance_memory.as_ref());
         Ok(Service {
             name,
             source: self.dir.join(raw.source.get_ref()),
@@ -49,6 +53,9 @@ impl Resolver<'_> {
             sqlite_databases: labels(&raw.sqlite_databases)?,
             build: raw.build.map(|build| self.build(build)).transpose()?,
             probe: raw.probe.map(probe::resolve).transpose()?,
+            limits,
+            instance_memory: instance_memory.map(|text| self.source.location(&text.span())),
+            instances,
             links: BTreeMap::new(),
             dependencies: Vec::new(),
             location: self.source.location(&raw.span),

@@ -12,6 +12,7 @@ use crate::manifest::parse;
 mod app;
 mod component;
 mod dependency;
+mod limits;
 mod link;
 mod probe;
 mod trigger;
@@ -64,6 +65,11 @@ fn what_is_wrong_with_a_component_is_shown_at_its_place() {
 #[test]
 fn what_is_wrong_with_a_link_is_shown_at_its_place() {
     check(link::CASES);
+}
+
+#[test]
+fn what_is_wrong_with_limits_is_shown_at_its_place() {
+    check(limits::CASES);
 }
 
 #[test]

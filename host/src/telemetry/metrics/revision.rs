@@ -198,6 +198,24 @@ impl RevisionMetrics {
         u64::try_from(self.in_flight.load(Relaxed)).unwrap_or(0)
     }
 
+    /// How many instances are alive, idle ones too.
+    #[must_use]
+    pub fn instances(&self) -> u64 {
+        u64::try_from(self.instances.load(Relaxed)).unwrap_or(0)
+    }
+
+    /// The linear memory of all instances together, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        u64::try_from(self.memory.load(Relaxed)).unwrap_or(0)
+    }
+
+    /// The time that was spent running guest code.
+    #[must_use]
+    pub fn cpu(&self) -> Duration {
+        Duration::from_nanos(self.cpu_nanos.load(Relaxed))
+    }
+
     /// Counts a request that the revision failed to serve.
     pub fn error(&self, reason: ErrorReason) {
         add(&self.errors, reason.index());
@@ -267,12 +285,6 @@ impl RevisionMetrics {
     /// Adds time spent running guest code.
     pub fn add_cpu(&self, time: Duration) {
         self.cpu_nanos.fetch_add(nanos(time), Relaxed);
-    }
-
-    /// The time spent running guest code so far.
-    #[must_use]
-    pub fn cpu(&self) -> Duration {
-        Duration::from_nanos(self.cpu_nanos.load(Relaxed))
     }
 
     /// Counts an HTTP request of the guest.

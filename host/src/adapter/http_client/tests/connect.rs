@@ -23,6 +23,23 @@ impl Resolve for Fixed {
     }
 }
 
+/// The first lookup finds one address, each later one another: a name that is bound anew (DNS rebinding).
+struct Rebound {
+    lookups: Arc<AtomicUsize>,
+    first: IpAddr,
+    later: IpAddr,
+}
+
+impl Resolve for Rebound {
+    fn resolve(&self, _: &str, port: u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+        let ip = match self.lookups.fetch_add(1, Ordering::SeqCst) {
+            0 => self.first,
+            _ => self.later,
+        };
+        Box::pin(std::future::ready(Ok(vec![SocketAddr::new(ip, port)])))
+    }
+}
+
 /// Lookups that never end.
 struct Stuck;
 
@@ -232,6 +249,37 @@ async fn of_several_addresses_only_those_that_are_not_blocked_are_connected() {
         )
         .await;
     assert_eq!(text(response.unwrap()).await, "hello");
+}
+
+#[tokio::test]
+async fn what_was_checked_is_what_is_connected_and_a_name_that_is_bound_anew_is_checked_anew() {
+    let (server, connections) = serve().await;
+    let port = server.rsplit(':').next().unwrap();
+    let lookups = Arc::<AtomicUsize>::default();
+    let rebound = Rebound {
+        lookups: Arc::clone(&lookups),
+        first: LOCALHOST,
+        later: IpAddr::from([127, 0, 0, 2]),
+    };
+    let settings = Settings {
+        max_idle_per_host: 0,
+        ..blocking(&["127.0.0.2"])
+    };
+    let client = resolving(settings, rebound);
+    let request = || get(format!("http://rebound.example:{port}/"));
+    let response = client.send(request(), ClientOptions::default()).await;
+    assert_eq!(text(response.unwrap()).await, "hello");
+    // One lookup: the second answer, which is blocked, had no chance to take the place of the first.
+    assert_eq!(lookups.load(Ordering::SeqCst), 1);
+    let error = failure(&client, request()).await;
+    assert!(
+        matches!(error, HttpClientError::DestinationIpProhibited { .. }),
+        "{error:?}"
+    );
+    assert_eq!(
+        (lookups.load(Ordering::SeqCst), connections.load(Ordering::SeqCst)),
+        (2, 1)
+    );
 }
 
 #[tokio::test]

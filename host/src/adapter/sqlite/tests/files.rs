@@ -3,7 +3,7 @@
 use super::*;
 use crate::capability::key_value::port::KeyValueError;
 use crate::capability::sqlite::port::contract::{one, run};
-use crate::capability::sqlite::port::{Bounds, SqlError, Value};
+use crate::capability::sqlite::port::{Bounds, SqlConnection, SqlError, Value};
 
 #[tokio::test]
 async fn data_survives_its_host_and_lies_where_it_is_listed() {
@@ -109,6 +109,58 @@ async fn a_full_database_says_so_and_keeps_what_it_has() {
         assert!(written < 200, "the bound does not hold");
     };
     assert_eq!(error, KeyValueError::Full);
+}
+
+/// Inserts until there is no more room, and says how many rows there are then.
+async fn fill(connection: &Arc<dyn SqlConnection>) -> Value {
+    for _ in 0..1000 {
+        if let Err(error) = run(connection, "INSERT INTO t VALUES (zeroblob(10000))").await {
+            assert_eq!(error, SqlError::DatabaseFull);
+            return one(connection, "SELECT count(*) FROM t").await;
+        }
+    }
+    panic!("the bound does not hold");
+}
+
+#[tokio::test]
+async fn whoever_opens_a_database_has_a_size_of_their_own() {
+    let fixture = Fixture::new(SqliteSettings {
+        max_database_bytes: 512 << 10,
+        max_idle_connections: 1,
+        ..fast()
+    });
+    let of = |bytes: u64| fixture.data.database(&fixture.path(), Some(bytes)).unwrap();
+    let (small, large) = (of(128 << 10), of(256 << 10));
+    // More than the host allows is what the host allows.
+    let (all, more) = (fixture.database(), of(1 << 40));
+    let connection = small.connect().await.unwrap();
+    run(&connection, "CREATE TABLE t (x)").await.unwrap();
+    let Value::Integer(of_small) = fill(&connection).await else {
+        panic!("a count");
+    };
+    assert!((5..=12).contains(&of_small), "{of_small}");
+    // A connection that came back is not one of another size.
+    drop(connection);
+    let connection = large.connect().await.unwrap();
+    let Value::Integer(of_large) = fill(&connection).await else {
+        panic!("a count");
+    };
+    assert!(
+        (of_small * 2 - 2..=of_small * 2 + 6).contains(&of_large),
+        "{of_large}"
+    );
+    drop(connection);
+    let connection = small.connect().await.unwrap();
+    assert_eq!(
+        fill(&connection).await,
+        Value::Integer(of_large),
+        "it reads all of it"
+    );
+    let connection = all.connect().await.unwrap();
+    let of_all = fill(&connection).await;
+    let connection = more.connect().await.unwrap();
+    assert_eq!(fill(&connection).await, of_all);
+    assert_ne!(of_all, Value::Integer(of_large));
 }
 
 #[tokio::test]
@@ -223,7 +275,10 @@ async fn a_place_that_cannot_be_written_is_told_without_the_path() {
     let fixture = Fixture::new(fast());
     let file = fixture.directory.path().join("file");
     std::fs::write(&file, b"").unwrap();
-    let database = fixture.data.database(&file.join("below-a-file.db")).unwrap();
+    let database = fixture
+        .data
+        .database(&file.join("below-a-file.db"), None)
+        .unwrap();
     let error = database.connect().await.err().unwrap();
     assert!(matches!(error, SqlError::Unavailable { .. }), "{error:?}");
     assert!(!error.to_string().contains("below"), "{error}");
@@ -235,10 +290,10 @@ fn one_file_cannot_be_both_kinds() {
     let path = fixture.directory.path().join("kv.db");
     fixture.key_value();
     assert!(matches!(
-        fixture.data.database(&path),
+        fixture.data.database(&path, None),
         Err(SqliteDataError::TwoKinds { .. })
     ));
-    assert!(fixture.data.key_value(&path).is_ok());
+    assert!(fixture.data.key_value(&path, None).is_ok());
 }
 
 #[tokio::test]

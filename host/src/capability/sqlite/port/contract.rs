@@ -452,11 +452,17 @@ pub(crate) async fn a_stream_given_up_frees_its_connection(database: Base) {
     let mut held = Vec::new();
     for _ in 0..12 {
         let connection = database.connect().await.unwrap();
-        let (_, mut rows) = connection.query(endless.into(), vec![], bounds.clone()).await.unwrap();
+        let (_, mut rows) = connection
+            .query(endless.into(), vec![], bounds.clone())
+            .await
+            .unwrap();
         assert!(rows.next().await.unwrap().is_ok());
         held.push(rows);
     }
-    let (_, mut rows) = connection.query(endless.into(), vec![], bounds.clone()).await.unwrap();
+    let (_, mut rows) = connection
+        .query(endless.into(), vec![], bounds.clone())
+        .await
+        .unwrap();
     assert!(rows.next().await.unwrap().is_ok());
     drop(rows);
     let next = tokio::time::timeout(Duration::from_secs(20), run(&connection, "SELECT 1")).await;

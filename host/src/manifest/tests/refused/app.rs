@@ -133,17 +133,6 @@ dta = "app"
 hint: did you mean `data`?
 ====
 WHOLE
-spin_manifest_version = 2
-[application]
-name = "a"
-[application.tool.midplane.limits]
-timeout = 3
-----
-4:28: `limits` in `application.tool.midplane` is not known to this version of Midplane
-^ limits
-hint: known keys: `data`
-====
-WHOLE
 a = = 1
 ----
 1:5: not valid TOML: extra `=`, expected nothing

@@ -289,5 +289,5 @@ timeout = 3
 ----
 6:1: `timeout` in `component.a.tool.midplane` is not known to this version of Midplane
 ^ timeout
-hint: known keys: `links`, `probe`
+hint: known keys: `links`, `probe`, `limits`, `instances`
 "#;
