@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// One connection to the admin listener, made anew when it is closed.
 pub struct Admin {
     address: SocketAddr,
+    app: String,
     bearer: String,
     connection: Option<SendRequest<Full<Bytes>>>,
 }
@@ -62,10 +63,16 @@ pub struct Drain {
 }
 
 impl Admin {
-    /// For a host.
+    /// For a host that serves the app of the storm.
     pub fn new(target: &Target) -> Self {
+        Self::of(target, app::NAME)
+    }
+
+    /// For a host that serves an app of this name.
+    pub fn of(target: &Target, app: &str) -> Self {
         Self {
             address: target.admin,
+            app: app.to_owned(),
             bearer: format!("Bearer {}", target.token),
             connection: None,
         }
@@ -76,7 +83,7 @@ impl Admin {
     /// # Errors
     /// [`Answer::Refused`] in the inner result where the host does not take it; otherwise those of the call.
     pub async fn upload(&mut self, component: Bytes) -> anyhow::Result<Result<String, Answer>> {
-        let path = format!("/v1/apps/{}/components", app::NAME);
+        let path = format!("/v1/apps/{}/components", self.app);
         let (status, value) = self
             .call(Method::PUT, &path, "application/wasm", component)
             .await?;
@@ -148,7 +155,7 @@ impl Admin {
     }
 
     async fn get(&mut self, what: &str) -> anyhow::Result<Value> {
-        let path = format!("/v1/apps/{}/{what}", app::NAME);
+        let path = format!("/v1/apps/{}/{what}", self.app);
         let path = path.trim_end_matches('/');
         let (status, value) = self.call(Method::GET, path, "", Bytes::new()).await?;
         if status != StatusCode::OK {
@@ -158,7 +165,7 @@ impl Admin {
     }
 
     async fn change(&mut self, how: &str, order: &Value) -> anyhow::Result<Answer> {
-        let path = format!("/v1/apps/{}/{how}", app::NAME);
+        let path = format!("/v1/apps/{}/{how}", self.app);
         let body = Bytes::from(order.to_string());
         let (status, value) = self.call(Method::POST, &path, "application/json", body).await?;
         if !status.is_success() {

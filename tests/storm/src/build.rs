@@ -57,13 +57,7 @@ pub fn host() -> anyhow::Result<PathBuf> {
 /// # Errors
 /// If they do not build.
 pub fn guests() -> anyhow::Result<Guests> {
-    let target = target_folder()?.join("fixtures");
-    let mut arguments = vec!["--release", "--target", "wasm32-wasip2"];
-    for guest in GUESTS {
-        arguments.extend(["--package", guest]);
-    }
-    run(&root().join("tests/fixtures"), &target, &arguments)?;
-    let folder = target.join("wasm32-wasip2/release");
+    let folder = fixtures(&GUESTS)?;
     let [front_p2, back_p2, front_p3, back_p3, breaking, bare] =
         GUESTS.map(|guest| folder.join(guest.replace('-', "_")).with_extension("wasm"));
     Ok(Guests {
@@ -74,6 +68,20 @@ pub fn guests() -> anyhow::Result<Guests> {
         breaking,
         bare,
     })
+}
+
+/// Builds fixtures and returns the folder of their components, which have `_` for each `-` in their names.
+///
+/// # Errors
+/// If they do not build.
+pub fn fixtures(names: &[&str]) -> anyhow::Result<PathBuf> {
+    let target = target_folder()?.join("fixtures");
+    let mut arguments = vec!["--release", "--target", "wasm32-wasip2"];
+    for name in names {
+        arguments.extend(["--package", name]);
+    }
+    run(&root().join("tests/fixtures"), &target, &arguments)?;
+    Ok(target.join("wasm32-wasip2/release"))
 }
 
 /// `cargo build`, which knows nothing of the cargo that runs this.

@@ -8,7 +8,7 @@ use crate::check::{Judge, Kind, Report};
 use crate::journal::Journal;
 use crate::record::{Exchange, Outcome, Record, Span, Swap, Way};
 
-pub use crate::table::Table;
+pub use crate::table::{Table, mebibytes, time};
 
 /// The longest time that is told apart, in microseconds.
 const LONGEST: u64 = 3_600_000_000;

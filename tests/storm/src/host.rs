@@ -1,13 +1,19 @@
 //! A host: where to find it, and one that is started as a program of its own.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::Value;
+
+/// How long a host may take until it serves: a busy machine may have to compile a few components first.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A host that serves the app of the storm.
 #[derive(Debug, Clone)]
@@ -32,69 +38,152 @@ impl Target {
     }
 }
 
-/// A host as a process. Dropping it ends it.
-pub struct Host {
-    child: Child,
-    /// Where it is.
-    pub target: Target,
+/// A host as a process that has not said yet that it serves. Dropping it ends it.
+pub struct Starting {
+    process: Process,
+    announced: Receiver<Option<Value>>,
+    state: PathBuf,
+    log: PathBuf,
 }
 
-impl Host {
+impl Starting {
     /// Starts a host on the manifest of a folder. Its state and its log go there too.
     ///
     /// # Errors
-    /// If it does not come to serve, with what it said.
-    pub fn start(program: &Path, folder: &Path, cache: &Path) -> anyhow::Result<Self> {
+    /// If there is no such program, or no room for the log.
+    pub fn spawn(program: &Path, folder: &Path, cache: &Path) -> anyhow::Result<Self> {
+        Self::spawn_with(program, folder, cache, &["--quiet"])
+    }
+
+    /// As [`Self::spawn`], with these arguments of `midplane up` beside.
+    ///
+    /// # Errors
+    /// Those of [`Self::spawn`].
+    pub fn spawn_with(
+        program: &Path,
+        folder: &Path,
+        cache: &Path,
+        arguments: &[&str],
+    ) -> anyhow::Result<Self> {
         let log = folder.join("log");
         let state = folder.join("state");
         let mut child = Command::new(program)
             .current_dir(folder)
             .args(["up", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-            .args(["--format", "json", "--quiet", "--state-dir"])
+            .args(["--format", "json", "--state-dir"])
             .arg(&state)
+            .args(arguments)
             .env("MIDPLANE_CACHE_DIR", cache)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&log).context("the folder takes no log")?)
             .spawn()
             .with_context(|| format!("{} does not start", program.display()))?;
-        let announced = child
-            .stdout
-            .take()
-            .and_then(|out| announced(BufReader::new(out)))
-            .and_then(|announcement| {
-                Some((
-                    address(&announcement, "base_url")?,
-                    address(&announcement, "admin_url")?,
-                ))
-            });
-        let process = Some(child.id());
+        let stdout = child.stdout.take();
         // From here on it ends with what holds it.
-        let placeholder = SocketAddr::from(([127, 0, 0, 1], 0));
-        let (address, admin) = announced.unwrap_or((placeholder, placeholder));
-        let mut host = Self {
-            child,
+        let process = Process(child);
+        let (tell, announced) = mpsc::channel();
+        let stdout = stdout.context("stdout is piped")?;
+        thread::spawn(move || tell.send(self::announced(BufReader::new(stdout))));
+        Ok(Self {
+            process,
+            announced,
+            state,
+            log,
+        })
+    }
+
+    /// Waits until it serves.
+    ///
+    /// # Errors
+    /// If it does not come to serve, with what it said.
+    pub fn served(self) -> anyhow::Result<Host> {
+        let said = || fs::read_to_string(&self.log).unwrap_or_default();
+        let announcement = match self.announced.recv_timeout(PATIENCE) {
+            Ok(announcement) => announcement,
+            Err(_) => anyhow::bail!("the host neither serves nor ends:\n{}", said()),
+        };
+        let addresses = announcement.and_then(|announcement| {
+            Some((
+                address(&announcement, "base_url")?,
+                address(&announcement, "admin_url")?,
+            ))
+        });
+        let Some((address, admin)) = addresses else {
+            anyhow::bail!("the host does not serve:\n{}", said());
+        };
+        let process = Some(self.process.0.id());
+        Ok(Host {
+            process: self.process,
             target: Target {
                 address,
                 admin,
-                token: String::new(),
+                token: token(&self.state)?,
                 process,
             },
-        };
-        if announced.is_none() {
-            let said = fs::read_to_string(&log).unwrap_or_default();
-            anyhow::bail!("the host does not serve:\n{said}");
-        }
-        host.target.token = token(&state)?;
-        Ok(host)
+        })
+    }
+
+    /// Kills it with `SIGKILL`, wherever it is, and says how it ended.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn kill(mut self) -> io::Result<ExitStatus> {
+        self.process.kill()
     }
 }
 
-impl Drop for Host {
+/// A host as a process. Dropping it ends it.
+pub struct Host {
+    process: Process,
+    /// Where it is.
+    pub target: Target,
+}
+
+impl Host {
+    /// Starts a host on the manifest of a folder, and waits until it serves. Its state and its log go there too.
+    ///
+    /// # Errors
+    /// If it does not come to serve, with what it said.
+    pub fn start(program: &Path, folder: &Path, cache: &Path) -> anyhow::Result<Self> {
+        Starting::spawn(program, folder, cache)?.served()
+    }
+
+    /// As [`Self::start`], with these arguments of `midplane up` beside.
+    ///
+    /// # Errors
+    /// Those of [`Self::start`].
+    pub fn start_with(
+        program: &Path,
+        folder: &Path,
+        cache: &Path,
+        arguments: &[&str],
+    ) -> anyhow::Result<Self> {
+        Starting::spawn_with(program, folder, cache, arguments)?.served()
+    }
+
+    /// Kills it with `SIGKILL` and says how it ended, which is otherwise if it had ended before.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn kill(mut self) -> io::Result<ExitStatus> {
+        self.process.kill()
+    }
+}
+
+struct Process(Child);
+
+impl Process {
+    fn kill(&mut self) -> io::Result<ExitStatus> {
+        self.0.kill()?;
+        self.0.wait()
+    }
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.kill();
     }
 }
 

@@ -33,15 +33,22 @@ impl Condition {
 /// # Errors
 /// For bytes that do not have the stamp exactly once.
 pub fn stamped(component: &[u8], condition: Condition, revision: u32) -> anyhow::Result<Vec<u8>> {
+    overwritten(component, STAMP, &format!("{}:{revision:016}", condition.text()))
+}
+
+/// The component with a text over what stands behind its stamp.
+///
+/// # Errors
+/// For bytes that do not have the stamp exactly once, or too few behind it.
+pub fn overwritten(component: &[u8], stamp: &[u8], text: &str) -> anyhow::Result<Vec<u8>> {
     let mut places = component
-        .windows(STAMP.len())
+        .windows(stamp.len())
         .enumerate()
-        .filter_map(|(place, bytes)| (bytes == STAMP).then_some(place));
+        .filter_map(|(place, bytes)| (bytes == stamp).then_some(place));
     let place = places.next().context("the component has no stamp")?;
     ensure!(places.next().is_none(), "the component has two stamps");
-    let text = format!("{}:{revision:016}", condition.text());
     let mut stamped = component.to_vec();
-    let place = place + STAMP.len();
+    let place = place + stamp.len();
     stamped
         .get_mut(place..place + text.len())
         .context("the stamp is cut off")?

@@ -166,7 +166,8 @@ fn spread(times: &Times) -> String {
         .join(" | ")
 }
 
-fn time(micros: u64) -> String {
+/// Microseconds, with a unit that suits them.
+pub fn time(micros: u64) -> String {
     let value = micros as f64;
     match micros {
         ..1_000 => format!("{micros} µs"),
@@ -175,6 +176,7 @@ fn time(micros: u64) -> String {
     }
 }
 
-fn mebibytes(bytes: u64) -> String {
+/// Bytes as whole mebibytes.
+pub fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes >> 20)
 }
