@@ -1,0 +1,7 @@
+//! Feeds the target `headers`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    midplane_fuzz_targets::headers(data);
+});

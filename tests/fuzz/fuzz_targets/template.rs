@@ -1,0 +1,7 @@
+//! Feeds the target `template`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    midplane_fuzz_targets::template(data);
+});
