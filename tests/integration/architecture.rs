@@ -171,7 +171,7 @@ const FENCES: [Fence; 8] = [
     Fence {
         name: "unsafe",
         is_met: |code, at| word(code, at) == "unsafe",
-        within: &["engine/cache", "adapter/sqlite/database"],
+        within: &["engine/cache", "engine/resident", "adapter/sqlite/database"],
     },
     Fence {
         name: "printing past the log",

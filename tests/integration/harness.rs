@@ -12,7 +12,7 @@ mod upstream;
 
 use std::time::Duration;
 
-pub use build::{component, fixture, fixtures_folder, workshop, workspace};
+pub use build::{binary, cache_folder, component, fixture, fixtures_folder, workshop, workspace};
 pub use client::{Answer, Body, BodySender, Connection, Protocol, empty, full, raw, streamed};
 pub use host::{Builder, Finished, TestHost, program};
 pub use log::Line;

@@ -34,7 +34,7 @@ const APP: [&str; 2] = ["Writing a service", "Hot swap"];
 const COLLECTOR: &str = "127.0.0.1:4318";
 
 /// `sh` blocks, and why nobody runs them here.
-const NOT_EXECUTED: [(&str, &str); 3] = [
+const NOT_EXECUTED: [(&str, &str); 4] = [
     ("cargo test", "it is what runs this test"),
     (
         "cargo install --path host",
@@ -43,6 +43,11 @@ const NOT_EXECUTED: [(&str, &str); 3] = [
     (
         "cargo run --release -p midplane-storm --bin swap-storm -- --requests 10000000 --swaps 1000",
         "it takes an optimised host and very long; `storm.rs` runs the short form",
+    ),
+    (
+        "cargo run --release -p midplane-fault --bin fault-storm\n\
+         cargo run --release -p midplane-crash --bin crash-storm -- --kills 1000",
+        "they take an optimised host and very long; `fault.rs` and `durability.rs` run the short forms",
     ),
 ];
 

@@ -65,6 +65,17 @@ async fn a_write_that_finds_the_disk_full_fails_alone() {
         assert!(refused.text().contains("full"), "{refused:?}");
         stored.push(count);
     }
+    // Whoever runs the host reads which files they are.
+    for file in [
+        "p2/sqlite/default.db",
+        "p2/key-value/default.db",
+        "p3/sqlite/default.db",
+    ] {
+        host.wait_for_log("the file that cannot grow", |line| {
+            line.message().contains("disk is full") && line.field("path").ends_with(file)
+        })
+        .await;
+    }
     // Everything that was acknowledged can be read, and nothing else.
     for (index, guest) in GUESTS.into_iter().enumerate() {
         assert_eq!(rows(&host, guest).await, inserted[index], "{guest}");

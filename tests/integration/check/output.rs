@@ -95,9 +95,12 @@ async fn the_json_object_keeps_its_fields() {
                 {"service": "callee", "component": {
                     "digest": null, "bytes": null, "wasi": callee, "engine": "concurrent", "http": false,
                     "capabilities": [], "imports": null, "exports": null
-                }},
-                {"service": "caller", "component": component("0.2", "plain", true, &[])},
-                {"service": "data", "component": component("0.2", "plain", true, &["key-value", "sqlite", "variables"])},
+                }, "limits": {}, "instances": {}},
+                {"service": "caller", "component": component("0.2", "plain", true, &[]), "limits": {}, "instances": {}},
+                {
+                    "service": "data", "component": component("0.2", "plain", true, &["key-value", "sqlite", "variables"]),
+                    "limits": {}, "instances": {}
+                },
             ],
             "routes": [
                 {"route": "/...", "service": "caller", "status": null},

@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -31,7 +32,15 @@ pub struct Builder {
     environment: Vec<(OsString, OsString)>,
     cache: PathBuf,
     state: PathBuf,
-    disk: Option<u32>,
+    disk: Option<Disk>,
+    open_files: Option<u32>,
+}
+
+/// A disk that only the host sees.
+struct Disk {
+    kibibytes: u32,
+    /// What is in the state before the host starts, which then finds the disk full.
+    state: Option<PathBuf>,
 }
 
 impl Builder {
@@ -110,12 +119,32 @@ impl Builder {
     /// Puts the state, and the cache of [`Self::own_cache`] with it, on a disk of this many kibibytes that only the
     /// host sees. A quarter of it is taken by a file that [`TestHost::free_disk`] removes.
     pub fn small_disk(mut self, kibibytes: u32) -> Self {
-        self.disk = Some(kibibytes);
+        self.disk = Some(Disk {
+            kibibytes,
+            state: None,
+        });
         self.state = self.folder().join("disk/state");
         if self.cache.starts_with(self.folder()) {
             self.cache = self.folder().join("disk/cache");
         }
         fs::create_dir_all(self.folder().join("disk")).expect("the folder is ours");
+        self
+    }
+
+    /// The same, but the state is a copy of this one, and the file takes all of the disk. What the host says of that is in the
+    /// log of the host that is started next, once the file is gone.
+    pub fn full_disk_at_first(mut self, kibibytes: u32, state: &Path) -> Self {
+        self = self.small_disk(kibibytes);
+        self.disk = Some(Disk {
+            kibibytes,
+            state: Some(state.to_owned()),
+        });
+        self
+    }
+
+    /// The most files that the host may have open.
+    pub fn open_files(mut self, limit: u32) -> Self {
+        self.open_files = Some(limit);
         self
     }
 
@@ -159,9 +188,10 @@ impl Builder {
     }
 
     async fn run(&self, manifest: Option<&Path>) -> Result<TestHost, Finished> {
-        let mut command = match self.disk {
-            None => program(),
-            Some(kibibytes) => on_small_disk(&self.folder().join("disk"), kibibytes),
+        let mut command = match (&self.disk, self.open_files) {
+            (None, None) => program(),
+            (None, Some(limit)) => with_few_files(limit),
+            (Some(disk), _) => on_small_disk(&self.folder().join("disk"), disk),
         };
         command.current_dir(self.folder()).arg("up");
         command.args(
@@ -248,6 +278,7 @@ impl TestHost {
             cache: build::cache_folder(),
             state,
             disk: None,
+            open_files: None,
         }
     }
 
@@ -283,7 +314,7 @@ impl TestHost {
     }
 
     fn bearer(&self) -> String {
-        let token = fs::read_to_string(self.state.join("admin.token")).unwrap_or_default();
+        let token = fs::read_to_string(self.seen(&self.state.join("admin.token"))).unwrap_or_default();
         format!("Bearer {}", token.trim())
     }
 
@@ -315,16 +346,43 @@ impl TestHost {
         kill_process(id, signal).expect("the child is ours");
     }
 
-    fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.child.id().expect("the host runs")
+    }
+
+    /// A file as the host sees it, which may have a disk of its own.
+    pub fn seen(&self, path: &Path) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.id()));
+        root.join(path.strip_prefix("/").expect("a temporary folder is absolute"))
+    }
+
+    /// A call of the admin API, with the token.
+    pub async fn admin_request(&self, request: http::request::Builder, body: Body) -> Answer {
+        let connection = Connection::open(self.admin, Protocol::Http1).await;
+        let request = request.header("authorization", self.bearer()).body(body);
+        let request = request.expect("the test's request is valid");
+        connection
+            .exchange(request)
+            .await
+            .expect("the admin listener answers")
     }
 
     /// Gives the host of [`Builder::small_disk`] room again.
     pub fn free_disk(&self) {
-        let root = PathBuf::from(format!("/proc/{}/root", self.id()));
-        let ballast = self._folder.path().join("disk/ballast");
-        let ballast = ballast.strip_prefix("/").expect("a temporary folder is absolute");
-        fs::remove_file(root.join(ballast)).expect("the host sees the ballast");
+        fs::remove_file(self.ballast()).expect("the host sees the ballast");
+    }
+
+    /// Takes all that is free on the disk of the host of [`Builder::small_disk`].
+    pub fn fill_disk(&self) {
+        let ballast = fs::File::options().append(true).open(self.ballast());
+        let mut ballast = ballast.expect("the host sees the ballast");
+        for piece in [64 * 1024, 4096, 1] {
+            while ballast.write_all(&vec![0; piece]).is_ok() {}
+        }
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.seen(&self._folder.path().join("disk/ballast"))
     }
 
     /// Waits for the process to end and returns how, with its log complete.
@@ -381,17 +439,33 @@ impl Finished {
 
 /// The binary on a disk of its own: a file system in memory, mounted where nobody else sees it. Needs no privilege,
 /// only a kernel that lets users have namespaces; without that the test fails and says so.
-fn on_small_disk(place: &Path, kibibytes: u32) -> Command {
+fn on_small_disk(place: &Path, disk: &Disk) -> Command {
     let mut command = command("unshare".as_ref());
     if !rustix::process::geteuid().is_root() {
         command.args(["--user", "--map-root-user"]);
     }
-    let script = format!(
-        "mount -t tmpfs -o size={kibibytes}k none \"$0\" && head -c {}k /dev/zero > \"$0/ballast\" && exec \"$@\"",
-        kibibytes / 4
-    );
+    let kibibytes = disk.kibibytes;
+    let mount = format!("mount -t tmpfs -o size={kibibytes}k none \"$0\"");
+    let script = match disk.state {
+        None => format!(
+            "{mount} && head -c {}k /dev/zero > \"$0/ballast\" && exec \"$@\"",
+            kibibytes / 4
+        ),
+        Some(_) => format!(
+            "{mount} && cp -a \"$1\" \"$0/state\" && shift || exit 9; cat /dev/zero > \"$0/ballast\" 2> /dev/null; \
+             \"$@\"; echo \"{{\\\"ended_with\\\": $?}}\" >&2; rm \"$0/ballast\" && exec \"$@\""
+        ),
+    };
     command.args(["--mount", "sh", "-c", &script]);
-    command.arg(place).arg(build::binary());
+    command.arg(place).args(&disk.state).arg(build::binary());
+    command
+}
+
+/// The binary, which may have only so many files open.
+fn with_few_files(limit: u32) -> Command {
+    let mut command = command("sh".as_ref());
+    command.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &limit.to_string()]);
+    command.arg(build::binary());
     command
 }
 

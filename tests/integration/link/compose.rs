@@ -36,12 +36,12 @@ fn depending(name: &str, dependency: &str) -> Builder {
         .route("/...", "user")
 }
 
-/// Both work, on one store, in one instance and over no link.
+/// Both work, on one store, in the user's own instances and over no link.
 async fn assert_composed(host: &TestHost) {
     assert_eq!(host.get("/other/put/key/value").await.text(), "ok kept\n");
     assert_eq!(host.get("/other/get/key").await.text(), "ok value\n");
     assert_eq!(host.get("/own/get/key").await.text(), "ok value\n");
-    assert_eq!(of_service(host, "midplane_instances", "user").await, 1.0);
+    assert!(of_service(host, "midplane_instances", "user").await >= 1.0);
     assert_eq!(host.metric("midplane_link_calls_total", &[]).await, None);
 }
 

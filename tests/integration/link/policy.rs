@@ -157,7 +157,7 @@ async fn sixteen_services_are_the_longest_chain_and_each_re_entry_has_an_instanc
         assert_eq!(
             answer.text(),
             format!(
-                "err calling `{}.step` of `a` failed: the request has passed through 16 services already ({chain} → a)\n",
+                "err calling `{}.step` of `a` failed: the request has passed through 16 services already, and `call_depth` of `a` is 16 ({chain} → a)\n",
                 kind.1
             ),
             "{kind:?}"

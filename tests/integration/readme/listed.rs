@@ -110,6 +110,7 @@ fn the_keys_of_the_page_are_those_that_the_host_reads() {
         "manifest/raw.rs",
         "manifest/raw/component.rs",
         "manifest/raw/dependency.rs",
+        "manifest/raw/limits.rs",
         "manifest/raw/link.rs",
         "manifest/raw/probe.rs",
         "manifest/raw/trigger.rs",

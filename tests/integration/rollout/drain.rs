@@ -279,10 +279,13 @@ async fn a_drain_can_be_hurried() {
     host.stop().await;
 }
 
+/// What lets a guest compute for as long as the test takes.
+const ENDLESS: &str = "[component.a.tool.midplane.limits]\ncpu_time = \"1h\"\n";
+
 #[tokio::test]
 async fn a_guest_that_never_ends_is_ended_with_its_revision() {
     for fixture in ["http-p2", "http-p3"] {
-        let stage = Stage::new(&Manifest::new().service("a", ""));
+        let stage = Stage::new(&Manifest::new().service("a", ENDLESS));
         stage.put("a.wasm", bare(fixture));
         let host = stage.start().await;
         let endless = host.get("/a/infinite-loop");

@@ -32,6 +32,7 @@ async fn of_spin() -> String {
         &manifest(Shape::PerService).await,
         "component.orders.tool.midplane.links",
     );
+    let text = without(&text, "component.auth.tool.midplane.limits");
     let text = without(&text, "application.tool.midplane");
     assert!(!text.contains("tool.midplane"), "{text}");
     text
