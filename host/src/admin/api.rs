@@ -438,7 +438,8 @@ pub struct Lagged {
 pub struct LogLine {
     /// When, RFC 3339.
     pub at: String,
-    /// The revision that it is of.
+    /// The revision that it is of; empty where it is about what is none yet, such as a component that is compiled.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub revision: String,
     /// `stdout`, `stderr` or `host`.
     pub stream: String,
