@@ -27,9 +27,9 @@ use rustix::time::ClockId;
 use super::clock::TICK;
 use crate::shutdown::{self, Runtime};
 
-/// The priority of the threads (`setpriority(2)`): a tenth of the weight of those that serve. Not the lowest, so that a guest
+/// The priority of the threads (`setpriority(2)`): a third of the weight of those that serve. Not the lowest, so that a guest
 /// that computes comes to its end on a host that is busy for good.
-const NICE: i32 = 10;
+const NICE: i32 = 5;
 /// Ticks from one turn to the next.
 pub(super) const SLICE: u64 = 2;
 /// What a turn is taken to cost until it is over, in nanoseconds.
