@@ -348,7 +348,7 @@ pub(super) fn go_on<T: Send + 'static>(member: &Arc<Member>, future: BoxFuture<'
     Moved { task, end: waiting }
 }
 
-/// The future panicked, or the pool is closed.
+/// The future panicked. While one is in the pool the pool is open: its program keeps the engines, and these the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Lost;
 

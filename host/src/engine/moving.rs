@@ -56,7 +56,7 @@ impl<T: Send + 'static> Moving<T> {
     }
 }
 
-/// Ends with `None` if the host panicked, or is ending.
+/// Ends with `None` if the host panicked.
 impl<T: Send + 'static> Future for Moving<T> {
     type Output = Option<T>;
 
