@@ -350,6 +350,12 @@ impl Runtime {
         Self(tokio::runtime::Handle::current())
     }
 
+    /// The one that this runs in, if any.
+    #[must_use]
+    pub fn try_here() -> Option<Self> {
+        tokio::runtime::Handle::try_current().ok().map(Self)
+    }
+
     /// Makes it the one that is found on this thread, until the guard is dropped.
     #[must_use = "it is found as long as the guard lives"]
     pub fn enter(&self) -> tokio::runtime::EnterGuard<'_> {

@@ -336,12 +336,28 @@ pub(super) struct Moved<T: Send + 'static> {
 /// # Panics
 /// Outside of a Tokio runtime, which the future's timers and sockets belong to.
 pub(super) fn go_on<T: Send + 'static>(member: &Arc<Member>, future: BoxFuture<'static, T>) -> Moved<T> {
+    queue(member, Runtime::here(), future, false)
+}
+
+/// Drops `future` in the pool, in the line of `member`; outside of a Tokio runtime, here.
+pub(super) fn let_go<T: Send + 'static>(member: &Arc<Member>, future: BoxFuture<'static, T>) {
+    if let Some(runtime) = Runtime::try_here() {
+        queue(member, runtime, future, true).drop_in_pool();
+    }
+}
+
+fn queue<T: Send + 'static>(
+    member: &Arc<Member>,
+    runtime: Runtime,
+    future: BoxFuture<'static, T>,
+    is_abandoned: bool,
+) -> Moved<T> {
     let (end, waiting) = oneshot::channel();
     let task = Arc::new(Task {
         member: member.clone(),
-        runtime: Runtime::here(),
+        runtime,
         state: AtomicU8::new(WAITING),
-        abandoned: AtomicBool::new(false),
+        abandoned: AtomicBool::new(is_abandoned),
         work: Mutex::new(Some(Work { future, end })),
     });
     task.clone().queue();
@@ -360,9 +376,19 @@ impl<T: Send + 'static> Future for Moved<T> {
     }
 }
 
+impl<T: Send + 'static> Moved<T> {
+    /// Drops it in the pool, in the turn of its line: all that a request has, and all that it has called, takes its time to go.
+    pub(super) fn drop_in_pool(self) {
+        self.task.abandoned.store(true, Ordering::SeqCst);
+        self.task.clone().wake();
+    }
+}
+
 impl<T: Send + 'static> Drop for Moved<T> {
     fn drop(&mut self) {
-        self.task.abandoned.store(true, Ordering::SeqCst);
+        if self.task.abandoned.swap(true, Ordering::SeqCst) {
+            return;
+        }
         let work = self.task.work.try_lock().and_then(|mut slot| slot.take());
         if work.is_none() {
             // It is being polled, and is let go in the turn after this one; or it is over.
