@@ -1,6 +1,7 @@
 //! HTTP, as a client sees it, for guests of both WASI versions and both HTTP versions.
 
 mod failure;
+mod filled;
 mod header;
 mod limit;
 mod message;

@@ -9,19 +9,24 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Empty};
 
+use super::clock::TICK;
 use super::context::{BodyFault, Fault, RequestContext};
 use super::failure::{LastWords, Report};
 use super::moving::Moving;
 use super::{Body, BodyError, Failure, Program};
 use crate::shutdown::Task;
+
+/// How long a head waits for what follows it where its guest computes: a few turns of the fair pool.
+const PATIENCE: Duration = TICK.saturating_mul(5);
 
 /// What drives a guest to its end.
 pub(super) struct Work(pub(super) Moving<Result<(), Failure>>);
@@ -130,7 +135,7 @@ impl GuestResponse {
     /// The response of a guest, as its head was handed on.
     ///
     /// Where the head announces no length, the guest is asked once for what follows: a body that turns out to be empty then
-    /// goes out as one of length 0.
+    /// goes out as one of length 0. One that was cut off while it computed is waited for, for [`PATIENCE`].
     ///
     /// # Errors
     /// [`Failure::ResponseTooLarge`] where it is known already that the body is longer than the service may make one.
@@ -155,16 +160,23 @@ impl GuestResponse {
             ended: false,
         };
         let has_body = !body.inner.is_end_stream();
-        if let (Some(limit), true) = (limit, has_body)
+        // What a head announces that is all of its response is the length of another one.
+        let is_announced = has_body && !body.context.progress.ends_with_head(head.status);
+        if let (Some(limit), true) = (limit, is_announced)
             && left.unwrap_or(0).max(body.inner.size_hint().lower()) > limit
         {
             return Err(body.too_large(limit));
         }
         if left.is_none() && has_body {
+            let mut patience = None;
             poll_fn(|cx| {
                 match body.poll_guest(cx) {
                     Poll::Ready(Some(Ok(frame))) => body.first = Some(frame),
                     Poll::Ready(Some(Err(error))) => body.failed = Some(error),
+                    Poll::Pending if body.has_moved() => {
+                        let patience = patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
+                        return patience.poll_unpin(cx);
+                    }
                     Poll::Ready(None) | Poll::Pending => {}
                 }
                 Poll::Ready(())
@@ -176,6 +188,11 @@ impl GuestResponse {
             }
         }
         Ok(http::Response::from_parts(head, body.boxed_unsync()))
+    }
+
+    /// Whether the guest was sent elsewhere for what it computes.
+    fn has_moved(&self) -> bool {
+        matches!(&self.driver, Driver::Inline(work) if work.0.has_moved())
     }
 
     /// Lets the guest run if it runs here, and takes what it has sent.
@@ -230,14 +247,21 @@ impl GuestResponse {
             task.abort();
         }
         self.driver = Driver::Done;
-        self.ended = true;
+        self.end();
         Failure::ResponseTooLarge { limit }
     }
 
     fn fail(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.ended = true;
+        self.end();
         self.driver = Driver::Done;
         Poll::Ready(Some(Err(error)))
+    }
+
+    /// Takes no more of the body. Whoever fills it learns of that.
+    fn end(&mut self) {
+        self.ended = true;
+        self.inner = Empty::new().map_err(|never| match never {}).boxed_unsync();
+        self.context.progress.response_taken();
     }
 
     /// Lets an inline guest go on in a task of its own.
@@ -253,7 +277,7 @@ impl GuestResponse {
     /// The guest may finish what it does after its response; nobody waits for it. Mostly it is done as soon as it may run
     /// once more, which then costs no task.
     fn let_go(&mut self) {
-        self.ended = true;
+        self.end();
         self.context.progress.waits_for_reader(false);
         if let Driver::Inline(work) = &mut self.driver
             && work
@@ -321,8 +345,11 @@ impl Drop for GuestResponse {
         if self.is_end_stream() || self.inner.size_hint().exact() == Some(0) {
             // Every byte that was announced has been taken: the guest may finish.
             self.let_go();
-        } else if let Driver::Spawned(task) = &self.driver {
+            return;
+        }
+        if let Driver::Spawned(task) = &self.driver {
             task.abort();
         }
+        self.end();
     }
 }

@@ -3,13 +3,16 @@
 //! The generation itself is out of sight here: a hop to another service goes through the port [`Chain`], which a higher
 //! module implements over the generation that the request entered by.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use futures::task::AtomicWaker;
 use tokio::time::Instant;
 
 use super::nursery::Nursery;
@@ -300,6 +303,7 @@ const BLAMED: u8 = 1 << 3;
 /// (for at most [`MAX_UPLOAD`]), any afterwards.
 pub struct Progress {
     started: Instant,
+    asks_for_head: AtomicBool,
     head_sent: AtomicBool,
     /// Milliseconds between `started` and the last byte that moved.
     moved: AtomicU64,
@@ -307,8 +311,16 @@ pub struct Progress {
     waiting_for_client: AtomicBool,
     waiting_for_reader: AtomicBool,
     body_fault: AtomicU8,
+    response: ResponseEnd,
     /// The [`Fault`], [`SETTLED`] and [`BLAMED`]: all that has to be known of a request to count it once.
     end: AtomicU8,
+}
+
+/// Whether the body of a response is over, and who waits for that.
+#[derive(Debug, Default)]
+struct ResponseEnd {
+    is_over: AtomicBool,
+    waiting: AtomicWaker,
 }
 
 impl Progress {
@@ -319,12 +331,14 @@ impl Progress {
     fn since(started: Instant) -> Self {
         Self {
             started,
+            asks_for_head: AtomicBool::new(false),
             head_sent: AtomicBool::new(false),
             moved: AtomicU64::new(0),
             request_bytes: AtomicU64::new(0),
             waiting_for_client: AtomicBool::new(false),
             waiting_for_reader: AtomicBool::new(false),
             body_fault: AtomicU8::new(0),
+            response: ResponseEnd::default(),
             end: AtomicU8::new(0),
         }
     }
@@ -332,6 +346,20 @@ impl Progress {
     /// When the request arrived here.
     pub fn started(&self) -> Instant {
         self.started
+    }
+
+    /// Notes that the request is a `HEAD`.
+    pub(super) fn asks_for_head(&self) {
+        self.asks_for_head.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a response with that status ends with its head, whatever length that announces (RFC 9110, 6.4.1).
+    pub(super) fn ends_with_head(&self, status: http::StatusCode) -> bool {
+        self.asks_for_head.load(Ordering::Relaxed)
+            || matches!(
+                status,
+                http::StatusCode::NO_CONTENT | http::StatusCode::NOT_MODIFIED
+            )
     }
 
     /// Notes that the response head was handed on.
@@ -394,6 +422,24 @@ impl Progress {
             3 => Some(BodyFault::TooSlow),
             _ => None,
         }
+    }
+
+    /// Notes that nobody takes any more of the response's body: it was given out whole, or is not wanted.
+    pub fn response_taken(&self) {
+        self.response.is_over.store(true, Ordering::Release);
+        self.response.waiting.wake();
+    }
+
+    /// Ends when nobody takes any more of the response's body.
+    pub async fn until_response_is_taken(&self) {
+        poll_fn(|cx| {
+            self.response.waiting.register(cx.waker());
+            match self.response.is_over.load(Ordering::Acquire) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
     }
 
     /// Notes that the guest came to no good end, before its Wasm store goes and with it the ends of its streams. True if that

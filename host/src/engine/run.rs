@@ -52,11 +52,14 @@ impl Program {
         if !self.has_handler() {
             return Err(Failure::NoHandler);
         }
+        if request.method() == http::Method::HEAD {
+            context.progress.asks_for_head();
+        }
         let limits = self.limits.clone();
         let limit = limits.request_body;
         let request = request.map(|body| RequestBody::new(body, limit, context.clone()).boxed_unsync());
         if self.sessions.is_some() {
-            return self.share(request, context, Box::new(hold)).await;
+            return self.handle_in_session(request, context, Box::new(hold)).await;
         }
         let program = self.clone();
         let (head, waiting) = oneshot::channel();
@@ -297,7 +300,10 @@ async fn serve(
                     context.progress.head_sent();
                     // Nobody waits any more when the client is gone.
                     let _gone = head.send(response);
-                    // The guest goes on until its body and whatever it does afterwards are done.
+                    // The host may fill the body, from a file or a socket, with no task of the guest beside it. It needs this
+                    // event loop for that.
+                    context.progress.until_response_is_taken().await;
+                    // The guest goes on until whatever it does afterwards is done.
                     poll_fn(|cx| accessor.poll_no_interesting_tasks(cx)).await;
                     Ok(())
                 })

@@ -114,7 +114,7 @@ impl Drop for Listed {
 impl Program {
     /// Lets an instance answer that may serve others meanwhile. Dropping the response's body (or this future) before its end
     /// leaves the guest alone: it cannot be stopped without the others.
-    pub(super) async fn share(
+    pub(super) async fn handle_in_session(
         self: Arc<Self>,
         request: http::Request<Body>,
         context: Arc<RequestContext>,

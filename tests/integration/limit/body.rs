@@ -21,6 +21,33 @@ async fn a_response_that_announces_too_much_is_a_500_before_any_of_it_is_sent() 
     host.stop().await;
 }
 
+#[tokio::test]
+async fn the_length_that_a_response_without_a_body_announces_is_no_size_of_its_own() {
+    let host = http("response_body = \"64B\"").start().await;
+    // `content-length: 10000`, and no body.
+    let ordered = "respond?header=636f6e74656e742d6c656e677468:3130303030";
+    for guest in GUESTS {
+        for protocol in Protocol::ALL {
+            let connection = host.connect(protocol).await;
+            // Of the first, a part of the body follows, which nobody gets.
+            for (path, length) in [("short-body", "100"), (ordered, "10000")] {
+                let request = Request::head(format!("/{guest}/{path}"));
+                let answer = connection.exchange(request.body(empty()).unwrap()).await.unwrap();
+                assert_eq!(answer.status, 200, "{guest} {path}: {answer:?}");
+                assert_eq!(answer.header("content-length"), length, "{guest} {path}");
+                assert!(answer.body.is_empty());
+            }
+            for status in [204, 304] {
+                let path = format!("/{guest}/{ordered}&status={status}");
+                let answer = connection.get(&path).await;
+                assert_eq!(answer.status, status, "{path}: {answer:?}");
+            }
+        }
+        assert_eq!(errors(&host, guest, "response_too_large").await, 0.0);
+    }
+    host.stop().await;
+}
+
 /// Whether the head has gone out by then is the host's choice; a whole response it is not.
 #[tokio::test]
 async fn a_response_whose_first_part_is_too_much_is_a_500_or_a_cut() {

@@ -20,7 +20,7 @@ use wasmtime_wasi_http::p3::bindings::Service;
 use wasmtime_wasi_http::{FieldMap, WasiHttpView};
 
 use super::Listed;
-use super::session::{Arrival, Head, Record, Review, Session};
+use super::session::{Arrival, Head, Record, Review, Session, Vacancy};
 use crate::engine::Failure;
 use crate::engine::context::{BodyFault, Fault, RequestContext};
 use crate::engine::failure::{LastWords, Report};
@@ -260,8 +260,10 @@ async fn serve(program: &Program, session: &Arc<Session>, slot: &mut Option<Inst
                     if accessor.poll_no_interesting_tasks(cx).is_pending() {
                         return Poll::Pending;
                     }
-                    if session.close_if_nobody_came() {
-                        return Poll::Ready(Ok(()));
+                    match session.close_if_nobody_is_there() {
+                        Vacancy::Came => {}
+                        Vacancy::Seated => return Poll::Pending,
+                        Vacancy::Closed => return Poll::Ready(Ok(())),
                     }
                 }
             })

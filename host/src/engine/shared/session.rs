@@ -104,6 +104,16 @@ pub(super) enum Review {
     Overran(Arc<RequestContext>),
 }
 
+/// Who is there when the guest is at rest.
+pub(super) enum Vacancy {
+    /// One whom the guest has not got.
+    Came,
+    /// Somebody who takes what is left of a response: the host may fill it without the guest.
+    Seated,
+    /// Nobody, and nobody may come any more.
+    Closed,
+}
+
 impl Session {
     /// One whose instance may serve `left` requests, `at_once` at once, with the first of them.
     pub(super) fn begin(job: Job, at_once: u32, left: u32) -> (Arc<Self>, Seat) {
@@ -355,14 +365,17 @@ impl Session {
         had.max().unwrap_or_default()
     }
 
-    /// Takes no more requests, unless one has come that the guest has not got.
-    pub(super) fn close_if_nobody_came(&self) -> bool {
+    /// Takes no more requests, unless somebody is there.
+    pub(super) fn close_if_nobody_is_there(&self) -> Vacancy {
         let mut desk = self.desk.lock();
         if !desk.arrived.is_empty() {
-            return false;
+            return Vacancy::Came;
+        }
+        if desk.seated > 0 {
+            return Vacancy::Seated;
         }
         desk.open = false;
-        true
+        Vacancy::Closed
     }
 
     /// Takes no more requests, and all that are wanted as over; where none is, the one that was there last.
