@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::model::quantity::bytes_text;
 use crate::model::{RevisionId, ServiceName};
 use crate::telemetry::{RequestId, field};
 
@@ -43,6 +44,38 @@ pub trait Clock: Send + Sync {
     fn wall(&self) -> Duration;
     /// The time since some moment; it never goes back.
     fn monotonic(&self) -> Duration;
+}
+
+/// Why a database or a key-value store cannot grow. The text is written for the guest, after the word that it is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoRoom {
+    /// It would exceed what its service may have of it, in bytes: the limit `database_size`.
+    OfService(u64),
+    /// It would exceed what the host lets any have, in bytes: `max_database_size` of the runtime configuration.
+    OfHost(u64),
+    /// The disk, or the host's part of it, is full.
+    OnDisk,
+}
+
+impl fmt::Display for NoRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OfService(limit) => write!(
+                f,
+                "it may take {}, the `database_size` of this service; delete from it, or raise that limit",
+                bytes_text(*limit)
+            ),
+            Self::OfHost(limit) => write!(
+                f,
+                "it may take {}, as much as any on this host; delete from it, or have the operator raise \
+                 `max_database_size`",
+                bytes_text(*limit)
+            ),
+            Self::OnDisk => f.write_str(
+                "the disk has no room for more, whatever its `database_size`; have the operator free some of it",
+            ),
+        }
+    }
 }
 
 /// Denied calls of one instance that are logged for one request; a guest that asks in a loop must not flood the log.
@@ -91,6 +124,11 @@ impl Denials {
     /// Logs a refusal that says itself what would allow it.
     pub fn refused(&mut self, reason: &dyn fmt::Display) {
         self.log(&format!("an outbound request was denied: {reason}"));
+    }
+
+    /// Logs a bound that the guest met, which it was told in the interface's own way.
+    pub fn bounded(&mut self, what: &dyn fmt::Display) {
+        self.log(&format!("a bound was met: {what}"));
     }
 
     fn log(&mut self, message: &str) {

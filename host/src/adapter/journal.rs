@@ -4,7 +4,7 @@
 //! understood is an error that says what to do, never a guess. Write-ahead logging with `synchronous = FULL` costs one sync for
 //! each transaction (a rollback journal costs four), and one more now and then, when the log is folded into the file.
 //! *Bounds*: a text of an entry ([`MAX_CAUSE_BYTES`], [`MAX_BY_BYTES`]), the wait for another process's lock
-//! ([`BUSY_TIMEOUT`]), and what [`Journal::prune`] leaves. Only SQLite opens the file, see `adapter/sqlite/session.rs`.
+//! ([`BUSY_TIMEOUT`]), and what [`Journal::prune`] leaves. Only SQLite opens the file, see `adapter/sqlite/loan.rs`.
 
 mod fault;
 mod file;

@@ -11,15 +11,15 @@ mod connection;
 mod database;
 mod failure;
 mod key_value;
+mod loan;
 mod location;
 mod rows;
-mod session;
 mod statement;
 #[cfg(test)]
 mod tests;
 
+pub(super) use loan::create;
 pub use location::{Kind, Scope, location};
-pub(super) use session::create;
 
 use crate::adapter::blocking::Blocking;
 use crate::capability::key_value::port::KeyValueStore;
@@ -27,8 +27,8 @@ use crate::capability::sqlite::port::Database;
 use connection::SqliteDatabase;
 use database::Core;
 use key_value::SqliteKeyValue;
+use loan::Author;
 use parking_lot::Mutex;
-use session::Author;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

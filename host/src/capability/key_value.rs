@@ -21,6 +21,7 @@ use super::Denials;
 use crate::bindings::resource::Store;
 use crate::bindings::{fermyon, spin};
 use crate::model::Label;
+use crate::telemetry::metrics::{DataRefusal, RevisionMetrics};
 
 pub mod port;
 
@@ -75,6 +76,8 @@ pub struct View<'a> {
     pub open: &'a mut usize,
     /// Where denied calls are told.
     pub denials: &'a mut Denials,
+    /// Where operations are counted that a bound ended.
+    pub metrics: &'a Arc<RevisionMetrics>,
 }
 
 /// Marks the interface in a linker.
@@ -106,10 +109,36 @@ impl View<'_> {
             .ok_or_else(|| wasmtime::format_err!("the handle is not one of a key-value store"))
     }
 
+    /// Counts what a bound ended.
+    fn counted<T>(&self, result: Result<T, KeyValueError>) -> Result<T, KeyValueError> {
+        result.inspect_err(|error| {
+            if let Some(reason) = refusal(error) {
+                self.metrics.data_refused(reason);
+            }
+        })
+    }
+
     fn close(&mut self, handle: Resource<Store>) -> wasmtime::Result<()> {
         self.table.delete(handle)?;
         *self.open = self.open.saturating_sub(1);
         Ok(())
+    }
+}
+
+/// The bound that ended an operation, if one did.
+fn refusal(error: &KeyValueError) -> Option<DataRefusal> {
+    match error {
+        KeyValueError::Full(_) => Some(DataRefusal::Full),
+        KeyValueError::KeyTooLong { .. }
+        | KeyValueError::ValueTooLarge { .. }
+        | KeyValueError::BatchTooLong { .. }
+        | KeyValueError::BatchTooLarge { .. } => Some(DataRefusal::TooLarge),
+        KeyValueError::TimedOut { .. } => Some(DataRefusal::Timeout),
+        KeyValueError::Busy { .. } | KeyValueError::Overloaded => Some(DataRefusal::Busy),
+        KeyValueError::NotANumber
+        | KeyValueError::Overflow
+        | KeyValueError::Damaged
+        | KeyValueError::Unavailable { .. } => None,
     }
 }
 
@@ -179,7 +208,8 @@ impl fermyon::spin::key_value::HostStore for View<'_> {
         store: Resource<Store>,
         key: String,
     ) -> wasmtime::Result<Result<Option<Vec<u8>>, Error2>> {
-        Ok(self.store(&store)?.get(key).await.map_err(Error2::from))
+        let done = self.store(&store)?.get(key).await;
+        Ok(self.counted(done).map_err(Error2::from))
     }
 
     async fn set(
@@ -188,11 +218,13 @@ impl fermyon::spin::key_value::HostStore for View<'_> {
         key: String,
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<(), Error2>> {
-        Ok(self.store(&store)?.set(key, value).await.map_err(Error2::from))
+        let done = self.store(&store)?.set(key, value).await;
+        Ok(self.counted(done).map_err(Error2::from))
     }
 
     async fn delete(&mut self, store: Resource<Store>, key: String) -> wasmtime::Result<Result<(), Error2>> {
-        Ok(self.store(&store)?.delete(key).await.map_err(Error2::from))
+        let done = self.store(&store)?.delete(key).await;
+        Ok(self.counted(done).map_err(Error2::from))
     }
 
     async fn exists(
@@ -200,12 +232,14 @@ impl fermyon::spin::key_value::HostStore for View<'_> {
         store: Resource<Store>,
         key: String,
     ) -> wasmtime::Result<Result<bool, Error2>> {
-        Ok(self.store(&store)?.exists(key).await.map_err(Error2::from))
+        let done = self.store(&store)?.exists(key).await;
+        Ok(self.counted(done).map_err(Error2::from))
     }
 
     async fn get_keys(&mut self, store: Resource<Store>) -> wasmtime::Result<Result<Vec<String>, Error2>> {
         let store = self.store(&store)?;
-        Ok(all_keys(&*store).await.map_err(Error2::from))
+        let keys = all_keys(&*store).await;
+        Ok(self.counted(keys).map_err(Error2::from))
     }
 
     async fn drop(&mut self, store: Resource<Store>) -> wasmtime::Result<()> {
@@ -233,7 +267,10 @@ impl<T: Send> spin::key_value::key_value::HostStoreWithStore<T> for Capability {
         key: String,
     ) -> wasmtime::Result<Result<Option<Vec<u8>>, Error3>> {
         let store = accessor.with(|mut access| access.get().store(&store))?;
-        Ok(store.get(key).await.map_err(Error3::from))
+        let done = store.get(key).await;
+        Ok(accessor
+            .with(|mut access| access.get().counted(done))
+            .map_err(Error3::from))
     }
 
     async fn set(
@@ -243,7 +280,10 @@ impl<T: Send> spin::key_value::key_value::HostStoreWithStore<T> for Capability {
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<(), Error3>> {
         let store = accessor.with(|mut access| access.get().store(&store))?;
-        Ok(store.set(key, value).await.map_err(Error3::from))
+        let done = store.set(key, value).await;
+        Ok(accessor
+            .with(|mut access| access.get().counted(done))
+            .map_err(Error3::from))
     }
 
     async fn delete(
@@ -252,7 +292,10 @@ impl<T: Send> spin::key_value::key_value::HostStoreWithStore<T> for Capability {
         key: String,
     ) -> wasmtime::Result<Result<(), Error3>> {
         let store = accessor.with(|mut access| access.get().store(&store))?;
-        Ok(store.delete(key).await.map_err(Error3::from))
+        let done = store.delete(key).await;
+        Ok(accessor
+            .with(|mut access| access.get().counted(done))
+            .map_err(Error3::from))
     }
 
     async fn exists(
@@ -261,7 +304,10 @@ impl<T: Send> spin::key_value::key_value::HostStoreWithStore<T> for Capability {
         key: String,
     ) -> wasmtime::Result<Result<bool, Error3>> {
         let store = accessor.with(|mut access| access.get().store(&store))?;
-        Ok(store.exists(key).await.map_err(Error3::from))
+        let done = store.exists(key).await;
+        Ok(accessor
+            .with(|mut access| access.get().counted(done))
+            .map_err(Error3::from))
     }
 
     async fn get_keys(

@@ -22,6 +22,7 @@ use super::Denials;
 use crate::bindings::resource::Connection;
 use crate::bindings::{fermyon, spin};
 use crate::model::Label;
+use crate::telemetry::metrics::{DataRefusal, RevisionMetrics};
 
 pub mod port;
 
@@ -71,6 +72,8 @@ pub struct View<'a> {
     pub denials: &'a mut Denials,
     /// What the CPU time of statements is charged to.
     pub cpu: Option<Arc<dyn CpuMeter>>,
+    /// Where statements are counted that a bound ended.
+    pub metrics: &'a Arc<RevisionMetrics>,
 }
 
 /// Marks the interface in a linker.
@@ -152,15 +155,45 @@ impl View<'_> {
         Ok(())
     }
 
+    /// Counts what a bound ended.
+    fn counted<T>(&self, result: Result<T, SqlError>) -> Result<T, SqlError> {
+        result.inspect_err(|error| count(self.metrics, error))
+    }
+
     async fn open(&mut self, label: &str) -> wasmtime::Result<Result<Resource<Connection>, OpenError>> {
         let (database, place) = match self.may_open(label) {
             Ok(may) => may,
             Err(error) => return Ok(Err(error)),
         };
-        match database.connect().await {
+        let connected = database.connect().await;
+        match self.counted(connected) {
             Ok(connection) => Ok(Ok(self.opened(connection, place)?)),
             Err(error) => Ok(Err(OpenError::Failed(error))),
         }
+    }
+}
+
+fn count(metrics: &RevisionMetrics, error: &SqlError) {
+    if let Some(reason) = refusal(error) {
+        metrics.data_refused(reason);
+    }
+}
+
+/// The bound that ended a statement, if one did.
+fn refusal(error: &SqlError) -> Option<DataRefusal> {
+    match error {
+        SqlError::DatabaseFull(_) => Some(DataRefusal::Full),
+        SqlError::TooManyRows { .. } | SqlError::ResultTooLarge { .. } => Some(DataRefusal::TooLarge),
+        SqlError::TimedOut { .. } | SqlError::Unread { .. } => Some(DataRefusal::Timeout),
+        SqlError::OutOfCpu => Some(DataRefusal::CpuTime),
+        SqlError::Busy { .. } | SqlError::TooManyConnections { .. } | SqlError::Overloaded => {
+            Some(DataRefusal::Busy)
+        }
+        SqlError::Statement { .. }
+        | SqlError::Forbidden { .. }
+        | SqlError::Conflict
+        | SqlError::Damaged
+        | SqlError::Unavailable { .. } => None,
     }
 }
 
@@ -182,7 +215,8 @@ macro_rules! conversions {
         impl From<SqlError> for $version::Error {
             fn from(error: SqlError) -> Self {
                 match error {
-                    SqlError::DatabaseFull => Self::DatabaseFull,
+                    // The interface has no room for the reason, which is in the host's log.
+                    SqlError::DatabaseFull(_) => Self::DatabaseFull,
                     other => Self::Io(other.to_string()),
                 }
             }
@@ -250,7 +284,7 @@ impl v2::HostConnection for View<'_> {
         let connection = self.connection(&connection)?;
         let parameters = parameters.into_iter().map(Into::into).collect();
         let result = connection.execute(statement, parameters, self.bounds()).await;
-        Ok(result.map(Into::into).map_err(v2::Error::from))
+        Ok(self.counted(result).map(Into::into).map_err(v2::Error::from))
     }
 
     async fn drop(&mut self, connection: Resource<Connection>) -> wasmtime::Result<()> {
@@ -274,7 +308,7 @@ impl v3::HostConnection for View<'_> {
         let connection = self.connection(&connection)?;
         let parameters = parameters.into_iter().map(Into::into).collect();
         let result = connection.execute(statement, parameters, self.bounds()).await;
-        Ok(result.map(Into::into).map_err(v3::Error::from))
+        Ok(self.counted(result).map(Into::into).map_err(v3::Error::from))
     }
 
     async fn last_insert_rowid(&mut self, connection: Resource<Connection>) -> wasmtime::Result<i64> {
@@ -299,7 +333,8 @@ impl<T: Send> v3::HostConnectionWithStore<T> for Capability {
             Ok(may) => may,
             Err(error) => return Ok(Err(error.into())),
         };
-        match database.connect().await {
+        let connected = database.connect().await;
+        match accessor.with(|mut access| access.get().counted(connected)) {
             Ok(connection) => accessor.with(|mut access| access.get().opened(connection, place).map(Ok)),
             Err(error) => Ok(Err(error.into())),
         }
@@ -320,19 +355,23 @@ impl<T: Send> v3::HostConnectionWithStore<T> for Capability {
             v3::Error,
         >,
     > {
-        let (connection, bounds) = accessor.with(|mut access| {
+        let (connection, bounds, metrics) = accessor.with(|mut access| {
             let view = access.get();
-            wasmtime::error::Ok((view.connection(&connection)?, view.bounds()))
+            wasmtime::error::Ok((view.connection(&connection)?, view.bounds(), view.metrics.clone()))
         })?;
         let parameters = parameters.into_iter().map(Into::into).collect();
         let (columns, rows) = match connection.query(statement, parameters, bounds).await {
             Ok(started) => started,
-            Err(error) => return Ok(Err(error.into())),
+            Err(error) => {
+                count(&metrics, &error);
+                return Ok(Err(error.into()));
+            }
         };
         let (ended, end) = oneshot::channel::<Result<(), v3::Error>>();
         let rows = Rows {
             rows: Some(rows),
             ended: Some(ended),
+            metrics,
         };
         accessor.with(|mut access| {
             let end = async move {
@@ -368,6 +407,7 @@ impl<T: Send> v3::HostConnectionWithStore<T> for Capability {
 struct Rows {
     rows: Option<RowStream>,
     ended: Option<oneshot::Sender<Result<(), v3::Error>>>,
+    metrics: Arc<RevisionMetrics>,
 }
 
 impl Rows {
@@ -405,6 +445,7 @@ impl<D: 'static> StreamProducer<D> for Rows {
                     return Poll::Ready(Ok(StreamResult::Completed));
                 }
                 Poll::Ready(Some(Err(error))) => {
+                    count(&self.metrics, &error);
                     self.end(Err(error.into()));
                     return Poll::Ready(Ok(StreamResult::Dropped));
                 }

@@ -37,8 +37,7 @@ pub(super) struct Client {
 pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
     let places = Arc::new(Semaphore::new(gateway.settings.max_connections));
     let builder = Arc::new(builder(&gateway));
-    let mut back_off = Duration::ZERO;
-    let failures = Seldom::new();
+    let mut trouble = Trouble::default();
     loop {
         // Cancel-safe: neither a permit nor a connection is lost, since nothing is accepted while waiting for a permit
         // and `accept` is cancel-safe.
@@ -49,20 +48,36 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
         };
         match accepted {
             Ok((stream, address, place)) => {
-                back_off = Duration::ZERO;
+                trouble.is_over();
                 let connection = connection(stream, address, place, gateway.clone(), builder.clone());
                 gateway.tasks.spawn("connection", connection);
             }
             Err(error) if is_about_one_connection(&error) => {}
-            Err(error) => {
-                back_off = (back_off * 2).clamp(Duration::from_millis(10), Duration::from_secs(1));
-                // Mostly a lack of file descriptors, which lasts until connections end.
-                if let Some(times) = failures.note(Instant::now()) {
-                    tracing::error!(error = %error, times, retry_in = ?back_off, "cannot accept connections");
-                }
-                tokio::time::sleep(back_off).await;
-            }
+            Err(error) => trouble.wait(&error).await,
         }
+    }
+}
+
+/// What keeps a listener from accepting: mostly a lack of file descriptors, which lasts until connections end. Attempts are
+/// spaced out, up to a second, so that they take no CPU time, and only some of them are told of.
+#[derive(Default)]
+struct Trouble {
+    back_off: Duration,
+    told: Seldom,
+}
+
+impl Trouble {
+    fn is_over(&mut self) {
+        self.back_off = Duration::ZERO;
+    }
+
+    /// Lets time pass before the next attempt.
+    async fn wait(&mut self, error: &io::Error) {
+        self.back_off = (self.back_off * 2).clamp(Duration::from_millis(10), Duration::from_secs(1));
+        if let Some(times) = self.told.note(Instant::now()) {
+            tracing::error!(error = %error, times, retry_in = ?self.back_off, "cannot accept connections");
+        }
+        tokio::time::sleep(self.back_off).await;
     }
 }
 

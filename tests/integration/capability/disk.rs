@@ -62,7 +62,10 @@ async fn a_write_that_finds_the_disk_full_fails_alone() {
             assert!(count < 1000, "the disk never gets full");
         };
         assert_eq!(refused.status, 422, "{refused:?}");
-        assert!(refused.text().contains("full"), "{refused:?}");
+        assert!(
+            refused.text().contains("the store is full: the disk"),
+            "{refused:?}"
+        );
         stored.push(count);
     }
     // Whoever runs the host reads which files they are.

@@ -251,6 +251,14 @@ async fn a_database_grows_to_the_size_that_the_operator_set() {
         assert!(refused.text().contains("DatabaseFull"), "{guest}: {refused:?}");
         let count = one(&host, guest, "SELECT count(*) FROM t").await;
         assert_eq!(count.json()["rows"], json!([[1]]), "{guest}");
+        let told = host
+            .wait_for_log("the file that cannot grow", |line| {
+                line.field("path")
+                    .ends_with(&format!("{guest}/sqlite/default.db"))
+            })
+            .await;
+        assert!(told.message().contains("max_database_size"), "{told:?}");
+        assert_eq!(told.field("limit"), "1MiB", "{told:?}");
     }
 }
 

@@ -37,6 +37,17 @@ async fn until_full(mut write: impl AsyncFnMut(usize) -> Answer) -> (usize, Answ
     panic!("it never gets full");
 }
 
+/// Waits for what whoever runs the host is told: which file is full, at what size, and what would let it grow.
+async fn told_of_its_size(host: &TestHost, file: &str) {
+    let line = host
+        .wait_for_log("the file that cannot grow", |line| {
+            line.message().starts_with("a database cannot grow") && line.field("path").ends_with(file)
+        })
+        .await;
+    assert!(line.message().contains("`limits.database_size`"), "{line:?}");
+    assert_eq!(line.field("limit"), "256KiB", "{line:?}");
+}
+
 /// The usage of data that the admin API tells of.
 async fn usage(host: &TestHost, guest: &str) -> Vec<Value> {
     let service = host.admin_get(&format!("/v1/apps/test/services/{guest}")).await;
@@ -54,6 +65,8 @@ async fn a_database_and_a_store_grow_to_their_size_and_no_further() {
         assert!((8..=16).contains(&written), "{written}");
         assert_eq!(refused.status, 422, "{refused:?}");
         assert!(refused.text().contains("DatabaseFull"), "{refused:?}");
+        let file = format!("{guest}/sqlite/default.db");
+        told_of_its_size(&host, &file).await;
         let count = sql(&host, guest, "SELECT count(*) FROM t").await.json()["rows"][0][0].clone();
         assert_eq!(count, written, "what was refused left something behind");
         assert_eq!(sql(&host, guest, "DELETE FROM t").await.status, 200);
@@ -63,9 +76,13 @@ async fn a_database_and_a_store_grow_to_their_size_and_no_further() {
         assert!((8..=16).contains(&written), "{written}");
         assert_eq!(refused.status, 422, "{refused:?}");
         assert!(
-            refused.text().contains("the store is full") && refused.text().contains("database_size"),
+            refused
+                .text()
+                .contains("the store is full: it may take 256KiB, the `database_size`"),
             "{refused:?}"
         );
+        let file = format!("{guest}/key-value/default.db");
+        told_of_its_size(&host, &file).await;
         let data = usage(&host, guest).await;
         assert_eq!(data.len(), 2, "{data:?}");
         for data in data {

@@ -1,10 +1,10 @@
-//! The SQLite capability's ports, on [`Core`]: each guest connection holds one session for its lifetime.
+//! The SQLite capability's ports, on [`Core`]: each guest connection holds one loan for its lifetime.
 
 use super::call::Call;
 use super::database::{Core, GRACE, Locked, stopper};
 use super::failure::Stop;
+use super::loan::Loan;
 use super::rows::{Reader, Writer, channel};
-use super::session::Session;
 use super::statement::{Collect, Forward, Order, run};
 use crate::capability::sqlite::port::{
     Bounds, Database, QueryResult, RowStream, SqlConnection, SqlError, Value,
@@ -27,14 +27,14 @@ pub(super) struct SqliteDatabase {
 impl Database for SqliteDatabase {
     fn connect(&self) -> BoxFuture<'_, Result<Arc<dyn SqlConnection>, SqlError>> {
         async move {
-            let session = self.core.session(self.max_bytes).await?;
+            let loan = self.core.lend(self.max_bytes).await?;
             let effects = Effects {
-                earlier: session.connection()?.total_changes(),
+                earlier: loan.connection()?.total_changes(),
                 ..Effects::default()
             };
             let connection = SqliteConnection {
                 core: Arc::clone(&self.core),
-                session: Arc::new(tokio::sync::Mutex::new(session)),
+                loan: Arc::new(tokio::sync::Mutex::new(loan)),
                 effects: Arc::new(effects),
             };
             Ok(Arc::new(connection) as Arc<dyn SqlConnection>)
@@ -46,7 +46,7 @@ impl Database for SqliteDatabase {
 struct SqliteConnection {
     core: Arc<Core>,
     /// Held while a statement runs, by the statement itself, so that it outlives a caller that went away.
-    session: Arc<tokio::sync::Mutex<Session>>,
+    loan: Arc<tokio::sync::Mutex<Loan>>,
     effects: Arc<Effects>,
 }
 
@@ -60,8 +60,8 @@ struct Effects {
 }
 
 impl Effects {
-    fn note(&self, session: &Session) -> Result<(), SqlError> {
-        let connection = session.connection()?;
+    fn note(&self, loan: &Loan) -> Result<(), SqlError> {
+        let connection = loan.connection()?;
         self.last_insert_rowid
             .store(connection.last_insert_rowid(), Ordering::Release);
         if connection.total_changes() != self.earlier {
@@ -73,8 +73,8 @@ impl Effects {
 
 impl SqliteConnection {
     /// Waits for the statements before this one.
-    async fn turn(&self, bounds: &Bounds) -> Result<OwnedMutexGuard<Session>, SqlError> {
-        tokio::time::timeout(bounds.timeout, Arc::clone(&self.session).lock_owned())
+    async fn turn(&self, bounds: &Bounds) -> Result<OwnedMutexGuard<Loan>, SqlError> {
+        tokio::time::timeout(bounds.timeout, Arc::clone(&self.loan).lock_owned())
             .await
             .map_err(|_| SqlError::TimedOut {
                 limit: bounds.timeout,
@@ -94,20 +94,15 @@ impl SqlConnection for SqliteConnection {
             parameters,
         };
         async move {
-            let session = self.turn(&bounds).await?;
+            let loan = self.turn(&bounds).await?;
             let effects = Arc::clone(&self.effects);
             self.core
-                .run_metered(
-                    session,
-                    bounds.timeout,
-                    bounds.cpu.clone(),
-                    move |session, call| {
-                        let mut rows = Collect::new(&bounds);
-                        run(session, call, &order, &mut rows)?;
-                        effects.note(session)?;
-                        Ok(rows.result)
-                    },
-                )
+                .run_metered(loan, bounds.timeout, bounds.cpu.clone(), move |loan, call| {
+                    let mut rows = Collect::new(&bounds);
+                    run(loan, call, &order, &mut rows)?;
+                    effects.note(loan)?;
+                    Ok(rows.result)
+                })
                 .await
         }
         .boxed()
@@ -124,16 +119,16 @@ impl SqlConnection for SqliteConnection {
             parameters,
         });
         async move {
-            let mut session = self.turn(&bounds).await?;
+            let mut loan = self.turn(&bounds).await?;
             let call = Arc::new(Call::metered(bounds.timeout, bounds.cpu.clone()));
-            let stopper = stopper(&session, &call);
+            let stopper = stopper(&loan, &call);
             let mut locked = Locked::new(self.core.settings().busy_timeout);
             loop {
                 let (writer, mut reader) = channel();
                 let work = Arc::new(self.streaming(Arc::clone(&order), writer));
                 // Once the columns are there the attempt goes on without us, and tells the reader how it ends.
                 let begun = {
-                    let attempt = pin!(self.core.attempt(session, &call, work));
+                    let attempt = pin!(self.core.attempt(loan, &call, work));
                     let columns = pin!(reader.columns());
                     let deadline = tokio::time::Instant::from_std(call.deadline() + GRACE);
                     match timeout_at(deadline, select(attempt, columns)).await {
@@ -158,7 +153,7 @@ impl SqlConnection for SqliteConnection {
                     }
                     (_, Err(Stop::Failed(error))) => return Err(error),
                     (returned, Err(Stop::Locked)) => {
-                        session = returned;
+                        loan = returned;
                         locked.wait(&self.core, &call).await?;
                     }
                 }
@@ -182,10 +177,10 @@ impl SqliteConnection {
         &self,
         order: Arc<Order>,
         writer: Writer,
-    ) -> impl Fn(&Session, &Call) -> Result<(), Stop> + Send + Sync + 'static {
+    ) -> impl Fn(&Loan, &Call) -> Result<(), Stop> + Send + Sync + 'static {
         let (core, effects) = (Arc::clone(&self.core), Arc::clone(&self.effects));
         let writer = Mutex::new(Some(writer));
-        move |session, call| {
+        move |loan, call| {
             let Some(mut writer) = writer.lock().take() else {
                 return Err(SqlError::Unavailable {
                     message: "the query was lost".to_owned(),
@@ -199,8 +194,8 @@ impl SqliteConnection {
                 pool: core.pool(),
                 patience,
             };
-            let outcome = run(session, call, &order, &mut rows);
-            effects.note(session)?;
+            let outcome = run(loan, call, &order, &mut rows);
+            effects.note(loan)?;
             match outcome {
                 Ok(()) => writer.end(None),
                 Err(Stop::Failed(error)) if writer.has_begun() => writer.end(Some(error)),

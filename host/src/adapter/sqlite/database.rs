@@ -7,10 +7,12 @@
 use super::SqliteSettings;
 use super::call::{Call, Control, Stopper};
 use super::failure::Stop;
-use super::session::{Author, Link, Session, open};
+use super::loan::{Author, Link, Loan, open};
 use crate::adapter::blocking::{Blocking, BlockingError};
+use crate::capability::NoRoom;
 use crate::capability::sqlite::port::{CpuMeter, SqlError};
 use crate::model::Seldom;
+use crate::model::quantity::bytes_text;
 use parking_lot::Mutex;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
 /// How long after its deadline a statement is given to notice, before its caller is told without it.
 pub(super) const GRACE: Duration = Duration::from_millis(250);
+
+const FULL_FOR_SERVICE: &str = "it has, or would have, the size to which `limits.database_size` lets its service bring it; \
+     delete from it, or raise that limit in the manifest";
+const FULL_FOR_HOST: &str = "it has, or would have, the size that any may have on this host; delete from it, or raise \
+     `max_database_size` of `[midplane.sqlite]` in the runtime configuration";
+const FULL_DISK: &str = "the disk is full; free some of it";
 
 /// A database file and its connections.
 pub(super) struct Core {
@@ -42,8 +50,10 @@ pub(super) struct Core {
     /// Told when a transaction that may have held the lock is over.
     released: Notify,
     closed: AtomicBool,
-    /// Told of writes for which there was no room.
+    /// Told of writes that would have made it larger than it may be.
     full: Seldom,
+    /// Told of writes for which the disk had no room.
+    disk_full: Seldom,
 }
 
 impl Core {
@@ -58,6 +68,7 @@ impl Core {
             released: Notify::new(),
             closed: AtomicBool::new(false),
             full: Seldom::new(),
+            disk_full: Seldom::new(),
             settings,
             pool,
         }
@@ -84,7 +95,7 @@ impl Core {
     }
 
     /// Takes a free connection that lets the file grow to `max_bytes`, or opens one; waits as long as for a lock.
-    pub(super) async fn session(self: &Arc<Self>, max_bytes: u64) -> Result<Session, SqlError> {
+    pub(super) async fn lend(self: &Arc<Self>, max_bytes: u64) -> Result<Loan, SqlError> {
         let patience = self.settings.busy_timeout;
         let permit = match timeout(patience, Arc::clone(&self.connections).acquire_owned()).await {
             Ok(Ok(permit)) => permit,
@@ -97,10 +108,10 @@ impl Core {
         };
         let free = self.take_idle(max_bytes);
         if let Some(link) = free {
-            return Ok(Session::new(link, Arc::clone(self), permit));
+            return Ok(Loan::new(link, Arc::clone(self), permit));
         }
         let link = self.open_link(max_bytes).await?;
-        Ok(Session::new(link, Arc::clone(self), permit))
+        Ok(Loan::new(link, Arc::clone(self), permit))
     }
 
     /// The free connection of that limit that was last in use.
@@ -165,65 +176,65 @@ impl Core {
         drop(std::mem::take(&mut *self.idle.lock()));
     }
 
-    /// Runs `work` to an answer, again after each lock that it meets. `session` is held all the while.
+    /// Runs `work` to an answer, again after each lock that it meets. `loan` is held all the while.
     pub(super) async fn run<S, T, F>(
         self: &Arc<Self>,
-        session: S,
+        loan: S,
         limit: Duration,
         work: F,
     ) -> Result<T, SqlError>
     where
-        S: Deref<Target = Session> + Send + 'static,
+        S: Deref<Target = Loan> + Send + 'static,
         T: Send + 'static,
-        F: Fn(&Session, &Call) -> Result<T, Stop> + Send + Sync + 'static,
+        F: Fn(&Loan, &Call) -> Result<T, Stop> + Send + Sync + 'static,
     {
-        self.run_metered(session, limit, None, work).await
+        self.run_metered(loan, limit, None, work).await
     }
 
     /// The same, with its CPU time charged to `cpu`.
     pub(super) async fn run_metered<S, T, F>(
         self: &Arc<Self>,
-        mut session: S,
+        mut loan: S,
         limit: Duration,
         cpu: Option<Arc<dyn CpuMeter>>,
         work: F,
     ) -> Result<T, SqlError>
     where
-        S: Deref<Target = Session> + Send + 'static,
+        S: Deref<Target = Loan> + Send + 'static,
         T: Send + 'static,
-        F: Fn(&Session, &Call) -> Result<T, Stop> + Send + Sync + 'static,
+        F: Fn(&Loan, &Call) -> Result<T, Stop> + Send + Sync + 'static,
     {
         let call = Arc::new(Call::metered(limit, cpu));
-        let _stopper = stopper(&session, &call);
+        let _stopper = stopper(&loan, &call);
         let work = Arc::new(work);
         let mut locked = Locked::new(self.settings.busy_timeout);
         loop {
             let deadline = tokio::time::Instant::from_std(call.deadline() + GRACE);
-            let attempt = self.attempt(session, &call, Arc::clone(&work));
+            let attempt = self.attempt(loan, &call, Arc::clone(&work));
             match timeout_at(deadline, attempt).await {
                 Err(_) => return Err(SqlError::TimedOut { limit }),
                 Ok(Err(error)) => return Err(error),
                 Ok(Ok((_, Ok(answer)))) => return Ok(answer),
                 Ok(Ok((_, Err(Stop::Failed(error))))) => return Err(error),
                 Ok(Ok((returned, Err(Stop::Locked)))) => {
-                    session = returned;
+                    loan = returned;
                     locked.wait(self, &call).await?;
                 }
             }
         }
     }
 
-    /// Runs `work` once and gives the session back with its answer.
+    /// Runs `work` once and gives the loan back with its answer.
     pub(super) async fn attempt<S, T, F>(
         self: &Arc<Self>,
-        session: S,
+        loan: S,
         call: &Arc<Call>,
         work: Arc<F>,
     ) -> Result<(S, Result<T, Stop>), SqlError>
     where
-        S: Deref<Target = Session> + Send + 'static,
+        S: Deref<Target = Loan> + Send + 'static,
         T: Send + 'static,
-        F: Fn(&Session, &Call) -> Result<T, Stop> + Send + Sync + 'static,
+        F: Fn(&Loan, &Call) -> Result<T, Stop> + Send + Sync + 'static,
     {
         let place = match timeout(call.left(), Arc::clone(&self.places).acquire_owned()).await {
             Ok(Ok(place)) => place,
@@ -234,19 +245,19 @@ impl Core {
         call.take_place(place);
         self.pool
             .run(move || {
-                session.control.begin(&call);
-                let ends = Ends(&session.control);
-                let answer = core.watched(&session, || work(&session, &call));
+                loan.control.begin(&call);
+                let ends = Ends(&loan.control);
+                let answer = core.watched(&loan, || work(&loan, &call));
                 drop(ends);
-                (session, answer)
+                (loan, answer)
             })
             .await
             .map_err(refused)
     }
 
     /// Runs `work` and tells those who wait for the lock if it may have come free.
-    fn watched<T>(&self, session: &Session, work: impl FnOnce() -> Result<T, Stop>) -> Result<T, Stop> {
-        let connection = session.connection()?;
+    fn watched<T>(&self, loan: &Loan, work: impl FnOnce() -> Result<T, Stop>) -> Result<T, Stop> {
+        let connection = loan.connection()?;
         let (was_free, before) = (connection.is_autocommit(), connection.total_changes());
         let answer = work();
         let is_free = connection.is_autocommit();
@@ -261,15 +272,17 @@ impl Core {
 
     /// The guest is told each time, whoever runs the host now and then: a guest may try again as often as it likes.
     fn tell_if_full(&self, error: &SqlError) {
-        if !matches!(error, SqlError::DatabaseFull) {
+        let SqlError::DatabaseFull(no_room) = error else {
             return;
-        }
-        if let Some(times) = self.full.note(Instant::now()) {
-            tracing::warn!(
-                path = %self.path.display(),
-                times,
-                "a database cannot grow: it has the size that it may have, or the disk is full"
-            );
+        };
+        let (seldom, limit, why) = match no_room {
+            NoRoom::OfService(limit) => (&self.full, Some(*limit), FULL_FOR_SERVICE),
+            NoRoom::OfHost(limit) => (&self.full, Some(*limit), FULL_FOR_HOST),
+            NoRoom::OnDisk => (&self.disk_full, None, FULL_DISK),
+        };
+        if let Some(times) = seldom.note(Instant::now()) {
+            let limit = limit.map(bytes_text);
+            tracing::warn!(path = %self.path.display(), limit, times, "a database cannot grow: {why}");
         }
     }
 }
@@ -283,12 +296,12 @@ impl Drop for Ends<'_> {
     }
 }
 
-/// What stops `call` on the connection of `session` when it is dropped.
-pub(super) fn stopper(session: &Session, call: &Arc<Call>) -> Stopper {
+/// What stops `call` on the connection of `loan` when it is dropped.
+pub(super) fn stopper(loan: &Loan, call: &Arc<Call>) -> Stopper {
     Stopper {
         call: Arc::clone(call),
-        control: Arc::clone(&session.control),
-        interrupt: Arc::clone(&session.interrupt),
+        control: Arc::clone(&loan.control),
+        interrupt: Arc::clone(&loan.interrupt),
     }
 }
 

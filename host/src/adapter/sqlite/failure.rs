@@ -1,6 +1,7 @@
 //! What SQLite's errors mean for the guest, and what of them goes to the log.
 
 use super::call::Control;
+use crate::capability::NoRoom;
 use crate::capability::key_value::port::KeyValueError;
 use crate::capability::sqlite::port::SqlError;
 use rusqlite::{Error, ErrorCode, ffi};
@@ -22,8 +23,37 @@ impl From<SqlError> for Stop {
     }
 }
 
-/// Translates an error of SQLite that came up on the connection of `control` to the database in `path`.
-pub(super) fn translate(error: Error, control: &Control, path: &Path) -> Stop {
+/// A database file, and what bounds it.
+#[derive(Clone, Copy)]
+pub(super) struct DatabaseFile<'a> {
+    pub(super) path: &'a Path,
+    /// To what size the connection lets it grow.
+    pub(super) max_bytes: u64,
+    /// To what size the host lets any grow.
+    pub(super) max_database_bytes: u64,
+}
+
+/// A disk with less than this left is full: it has no room for what SQLite writes at once, a page or a part of its index.
+const LEFT_ON_FULL_DISK: u64 = 1 << 20;
+
+impl DatabaseFile<'_> {
+    /// Why it cannot grow. SQLite has one error for a file at its bound and for a disk without room, which keeps what was
+    /// written of the log: so it is still full when this looks.
+    fn no_room(self) -> NoRoom {
+        let free = rustix::fs::statvfs(self.path);
+        if free.is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < LEFT_ON_FULL_DISK) {
+            NoRoom::OnDisk
+        } else if self.max_bytes < self.max_database_bytes {
+            NoRoom::OfService(self.max_bytes)
+        } else {
+            NoRoom::OfHost(self.max_database_bytes)
+        }
+    }
+}
+
+/// Translates an error of SQLite that came up on the connection of `control` to the database in that file.
+pub(super) fn translate(error: Error, control: &Control, file: DatabaseFile<'_>) -> Stop {
+    let path = file.path;
     let (failure, message) = match error {
         Error::SqliteFailure(failure, message) => (failure, message.unwrap_or_else(|| failure.to_string())),
         // Its own display repeats the whole statement, which can be a megabyte.
@@ -52,10 +82,10 @@ pub(super) fn translate(error: Error, control: &Control, path: &Path) -> Stop {
         ErrorCode::AuthorizationForStatementDenied => SqlError::Forbidden {
             reason: control.take_refusal().unwrap_or(message),
         },
-        ErrorCode::DiskFull => SqlError::DatabaseFull,
+        ErrorCode::DiskFull => SqlError::DatabaseFull(file.no_room()),
         // The shared-memory file beside the database cannot grow: the disk is full.
         ErrorCode::SystemIoFailure if failure.extended_code == ffi::SQLITE_IOERR_SHMSIZE => {
-            SqlError::DatabaseFull
+            SqlError::DatabaseFull(NoRoom::OnDisk)
         }
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
             tracing::error!(path = %path.display(), error = message, "a database file is damaged");
@@ -89,7 +119,7 @@ pub(super) fn translate(error: Error, control: &Control, path: &Path) -> Stop {
 /// What the same failure is called by the key-value capability.
 pub(super) fn of_key_value(error: SqlError, max_bytes: usize) -> KeyValueError {
     match error {
-        SqlError::DatabaseFull => KeyValueError::Full,
+        SqlError::DatabaseFull(no_room) => KeyValueError::Full(no_room),
         SqlError::Busy { waited } => KeyValueError::Busy { waited },
         SqlError::TimedOut { limit } | SqlError::Unread { limit } => KeyValueError::TimedOut { limit },
         SqlError::ResultTooLarge { .. } | SqlError::TooManyRows { .. } => {

@@ -4,7 +4,7 @@
 
 use super::database::Core;
 use super::failure::of_key_value;
-use super::session::Session;
+use super::loan::Loan;
 use crate::capability::key_value::port::{
     KeyPage, KeyValueError, KeyValueStore, MAX_BATCH, MAX_KEY_BYTES, Swap,
 };
@@ -45,10 +45,10 @@ impl SqliteKeyValue {
     ) -> Result<T, KeyValueError> {
         let max_bytes = self.max_value_bytes();
         let translated = |error| of_key_value(error, max_bytes);
-        let session = Box::new(self.core.session(self.max_bytes).await.map_err(translated)?);
+        let loan = Box::new(self.core.lend(self.max_bytes).await.map_err(translated)?);
         let limit = self.core.settings().key_value_timeout;
-        let ended = self.core.run(session, limit, move |session: &Session, _| {
-            work(session.connection()?).map_err(|error| session.translate(error))
+        let ended = self.core.run(loan, limit, move |loan: &Loan, _| {
+            work(loan.connection()?).map_err(|error| loan.translate(error))
         });
         match ended.await.map_err(translated)? {
             Ended::With(answer) => Ok(answer),
@@ -121,7 +121,7 @@ fn run_cached(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
 }
 
-/// SQLite may have rolled back by itself. What else fails is made up for when the session is dropped.
+/// SQLite may have rolled back by itself. What else fails is made up for when the loan is dropped.
 fn roll_back(connection: &Connection) {
     if !connection.is_autocommit()
         && let Err(error) = run_cached(connection, "ROLLBACK")

@@ -2,8 +2,8 @@
 
 use super::call::Call;
 use super::failure::Stop;
+use super::loan::{Loan, MAX_STATEMENT_BYTES};
 use super::rows::Writer;
-use super::session::{MAX_STATEMENT_BYTES, Session};
 use crate::adapter::blocking::Blocking;
 use crate::capability::sqlite::port::{Bounds, QueryResult, Row, SqlError, Value};
 use rusqlite::fallible_iterator::FallibleIterator as _;
@@ -26,7 +26,7 @@ pub(super) trait Sink {
 }
 
 /// Runs `order` to its end.
-pub(super) fn run(session: &Session, call: &Call, order: &Order, sink: &mut dyn Sink) -> Result<(), Stop> {
+pub(super) fn run(loan: &Loan, call: &Call, order: &Order, sink: &mut dyn Sink) -> Result<(), Stop> {
     if call.is_over() {
         return Err(call.verdict().into());
     }
@@ -40,25 +40,25 @@ pub(super) fn run(session: &Session, call: &Call, order: &Order, sink: &mut dyn 
             "the statement contains a NUL; pass such text as a parameter",
         ));
     }
-    let connection = session.connection()?;
+    let connection = loan.connection()?;
     if is_surely_single(&order.sql) {
         let mut statement = connection
             .prepare_cached(&order.sql)
-            .map_err(|error| session.translate(error))?;
-        return step(session, &mut statement, &order.parameters, sink);
+            .map_err(|error| loan.translate(error))?;
+        return step(loan, &mut statement, &order.parameters, sink);
     }
     // `prepare` looks for further statements by recursion, once per statement; a batch does not.
     let mut batch = Batch::new(connection, &order.sql);
-    let first = batch.next().map_err(|error| session.translate(error))?;
+    let first = batch.next().map_err(|error| loan.translate(error))?;
     // Whatever compiles next, or fails to, is a second statement. Some pragmas act while they compile.
-    let rest = session
+    let rest = loan
         .control
         .while_refusing_all(|| batch.next().map(|statement| statement.is_some()));
     if !matches!(rest, Ok(false)) {
         return Err(wrong("there is more than one statement; run them one by one"));
     }
     match first {
-        Some(mut statement) => step(session, &mut statement, &order.parameters, sink),
+        Some(mut statement) => step(loan, &mut statement, &order.parameters, sink),
         None => {
             sink.columns(Vec::new());
             Ok(())
@@ -83,7 +83,7 @@ fn is_nothing(statement: &Statement<'_>) -> bool {
 }
 
 fn step(
-    session: &Session,
+    loan: &Loan,
     statement: &mut Statement<'_>,
     parameters: &[Value],
     sink: &mut dyn Sink,
@@ -102,7 +102,7 @@ fn step(
     for (index, parameter) in parameters.iter().enumerate() {
         statement
             .raw_bind_parameter(index + 1, parameter)
-            .map_err(|error| session.translate(error))?;
+            .map_err(|error| loan.translate(error))?;
     }
     // A kept statement is compiled anew by its first step where the schema has changed, by another revision for
     // example: what its columns are is known afterwards. Without a row it matters less.
@@ -114,7 +114,7 @@ fn step(
         let next = match rows.next() {
             Ok(next) => next,
             Err(error) => {
-                return Err(match session.translate(error) {
+                return Err(match loan.translate(error) {
                     // Rows that were handed over cannot be taken back.
                     Stop::Locked if columns.is_none() => Stop::Failed(SqlError::Conflict),
                     stop => stop,
@@ -131,7 +131,7 @@ fn step(
         let mut values = Vec::with_capacity(width);
         let mut bytes = 0_usize;
         for index in 0..width {
-            let value = row.get_ref(index).map_err(|error| session.translate(error))?;
+            let value = row.get_ref(index).map_err(|error| loan.translate(error))?;
             let value = owned(value).ok_or_else(|| {
                 wrong(format!(
                     "the text in row {count}, column {} is not UTF-8; read it with CAST(… AS BLOB)",

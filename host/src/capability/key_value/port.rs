@@ -4,6 +4,7 @@
 //! adapter keeps the same promises: operations are atomic and durable once they return, a read sees every write
 //! that returned before it, keys are ordered by their bytes, and what is too big is refused before it is stored.
 
+use crate::capability::NoRoom;
 use futures::future::BoxFuture;
 use std::time::Duration;
 
@@ -118,10 +119,8 @@ pub enum KeyValueError {
     #[error("the sum is beyond a 64-bit integer; the value is unchanged")]
     Overflow,
     /// The store has reached its size, or the disk is full. Nothing was written.
-    #[error(
-        "the store is full: delete keys, or raise its `database_size`, or have the operator free disk space"
-    )]
-    Full,
+    #[error("the store is full: {0}")]
+    Full(NoRoom),
     /// The store did not come free in time. Nothing was written.
     #[error("the store was busy for {waited:?}: try again")]
     Busy {

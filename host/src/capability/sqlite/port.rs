@@ -5,6 +5,7 @@
 //! may return, take and hold, refuses statements that reach outside the database, and rolls back what a dropped
 //! connection left open.
 
+use crate::capability::NoRoom;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use std::fmt;
@@ -134,10 +135,8 @@ pub enum SqlError {
         reason: String,
     },
     /// The database has reached its size, or the disk is full. The statement changed nothing.
-    #[error(
-        "the database is full: delete rows, or raise its `database_size`, or have the operator free disk space"
-    )]
-    DatabaseFull,
+    #[error("the database is full: {0}")]
+    DatabaseFull(NoRoom),
     /// The request that the statement belongs to has no CPU time left.
     #[error("the CPU time of this request is used up: read less, or have the operator raise `cpu_time`")]
     OutOfCpu,

@@ -234,3 +234,21 @@ async fn a_head_that_is_never_ended_is_not_kept() {
     let said = rest(&mut stream).await;
     assert!(said.is_empty() || said.starts_with("HTTP/1.1 431 "), "{said:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_cannot_accept_tries_less_and_less_often_until_it_can() {
+    let (mut trouble, error) = (Trouble::default(), io::Error::other("no descriptor"));
+    let mut waits = async |attempts: u32| {
+        let begun = tokio::time::Instant::now();
+        for _ in 0..attempts {
+            trouble.wait(&error).await;
+        }
+        begun.elapsed()
+    };
+    let growing = Duration::from_millis(10 + 20 + 40 + 80 + 160 + 320 + 640);
+    assert_eq!(waits(7).await, growing);
+    assert_eq!(waits(3600).await, Duration::from_secs(3600));
+    trouble.is_over();
+    trouble.wait(&error).await;
+    assert_eq!(trouble.back_off, Duration::from_millis(10));
+}

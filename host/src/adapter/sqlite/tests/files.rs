@@ -1,6 +1,7 @@
 //! What becomes of files: where they lie, who may read them, what a restart, a full disk and damage do.
 
 use super::*;
+use crate::capability::NoRoom;
 use crate::capability::key_value::port::KeyValueError;
 use crate::capability::sqlite::port::contract::{one, run};
 use crate::capability::sqlite::port::{Bounds, SqlConnection, SqlError, Value};
@@ -88,7 +89,7 @@ async fn a_full_database_says_so_and_keeps_what_it_has() {
         }
         assert!(written < 100, "the bound does not hold");
     };
-    assert_eq!(error, SqlError::DatabaseFull);
+    assert_eq!(error, SqlError::DatabaseFull(NoRoom::OfHost(128 << 10)));
     assert!(written >= 5);
     assert_eq!(
         one(&connection, "SELECT count(*) FROM t").await,
@@ -108,14 +109,14 @@ async fn a_full_database_says_so_and_keeps_what_it_has() {
         written += 1;
         assert!(written < 200, "the bound does not hold");
     };
-    assert_eq!(error, KeyValueError::Full);
+    assert_eq!(error, KeyValueError::Full(NoRoom::OfHost(128 << 10)));
 }
 
-/// Inserts until there is no more room, and says how many rows there are then.
-async fn fill(connection: &Arc<dyn SqlConnection>) -> Value {
+/// Inserts until this is why there is no more room, and says how many rows there are then.
+async fn fill(connection: &Arc<dyn SqlConnection>, no_room: NoRoom) -> Value {
     for _ in 0..1000 {
         if let Err(error) = run(connection, "INSERT INTO t VALUES (zeroblob(10000))").await {
-            assert_eq!(error, SqlError::DatabaseFull);
+            assert_eq!(error, SqlError::DatabaseFull(no_room));
             return one(connection, "SELECT count(*) FROM t").await;
         }
     }
@@ -130,19 +131,21 @@ async fn whoever_opens_a_database_has_a_size_of_their_own() {
         ..fast()
     });
     let of = |bytes: u64| fixture.data.database(&fixture.path(), Some(bytes)).unwrap();
+    let small_is_full = NoRoom::OfService(128 << 10);
+    let host_has_no_more = NoRoom::OfHost(512 << 10);
     let (small, large) = (of(128 << 10), of(256 << 10));
     // More than the host allows is what the host allows.
     let (all, more) = (fixture.database(), of(1 << 40));
     let connection = small.connect().await.unwrap();
     run(&connection, "CREATE TABLE t (x)").await.unwrap();
-    let Value::Integer(of_small) = fill(&connection).await else {
+    let Value::Integer(of_small) = fill(&connection, small_is_full).await else {
         panic!("a count");
     };
     assert!((5..=12).contains(&of_small), "{of_small}");
     // A connection that came back is not one of another size.
     drop(connection);
     let connection = large.connect().await.unwrap();
-    let Value::Integer(of_large) = fill(&connection).await else {
+    let Value::Integer(of_large) = fill(&connection, NoRoom::OfService(256 << 10)).await else {
         panic!("a count");
     };
     assert!(
@@ -152,14 +155,14 @@ async fn whoever_opens_a_database_has_a_size_of_their_own() {
     drop(connection);
     let connection = small.connect().await.unwrap();
     assert_eq!(
-        fill(&connection).await,
+        fill(&connection, small_is_full).await,
         Value::Integer(of_large),
         "it reads all of it"
     );
     let connection = all.connect().await.unwrap();
-    let of_all = fill(&connection).await;
+    let of_all = fill(&connection, host_has_no_more).await;
     let connection = more.connect().await.unwrap();
-    assert_eq!(fill(&connection).await, of_all);
+    assert_eq!(fill(&connection, host_has_no_more).await, of_all);
     assert_ne!(of_all, Value::Integer(of_large));
 }
 
@@ -176,7 +179,7 @@ async fn temporary_tables_are_bounded_too() {
     )
     .await
     .unwrap_err();
-    assert_eq!(error, SqlError::DatabaseFull);
+    assert_eq!(error, SqlError::DatabaseFull(NoRoom::OfHost(128 << 10)));
 }
 
 #[tokio::test]

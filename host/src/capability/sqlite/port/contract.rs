@@ -1,8 +1,9 @@
 //! What every adapter of [`Database`] must do. `sqlite_contract!(expression)` makes one test of each, with a new,
 //! empty database that the expression gives together with what must outlive it.
 
-use super::{Bounds, Database, QueryResult, SqlConnection, SqlError, Value};
+use super::{Bounds, CpuMeter, Database, QueryResult, SqlConnection, SqlError, Value};
 use futures::StreamExt as _;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ macro_rules! sqlite_contract {
             only_one_statement_runs
             rows_and_bytes_are_bounded
             time_is_bounded
+            cpu_time_is_bounded
             a_statement_given_up_is_interrupted
             connections_see_what_is_committed_and_no_more
             a_lock_that_comes_free_is_waited_for
@@ -240,6 +242,55 @@ pub(crate) async fn time_is_bounded(database: Base) {
         .unwrap_err();
     assert_eq!(error, SqlError::TimedOut { limit });
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(
+        one(&connection, "SELECT 1").await,
+        Value::Integer(1),
+        "the connection still works"
+    );
+}
+
+/// CPU time of which there is so much.
+#[derive(Debug)]
+struct Purse {
+    has: Duration,
+    spent: Mutex<Duration>,
+}
+
+impl CpuMeter for Purse {
+    fn left(&self) -> Duration {
+        self.has.saturating_sub(*self.spent.lock())
+    }
+
+    fn spend(&self, took: Duration) {
+        *self.spent.lock() += took;
+    }
+}
+
+pub(crate) async fn cpu_time_is_bounded(database: Base) {
+    let connection = database.connect().await.unwrap();
+    let has = Duration::from_millis(20);
+    let purse = Arc::new(Purse {
+        has,
+        spent: Mutex::default(),
+    });
+    let bounds = Bounds {
+        // Whatever ends a statement here, it is not this.
+        timeout: Duration::from_secs(600),
+        cpu: Some(purse.clone()),
+        ..Bounds::default()
+    };
+    let execute = |sql: &str| connection.execute(sql.to_owned(), vec![], bounds.clone());
+    assert_eq!(execute(ENDLESS).await, Err(SqlError::OutOfCpu));
+    assert!(purse.left().is_zero(), "{purse:?}");
+    // Rows that stream are charged too, and end with the error.
+    *purse.spent.lock() = Duration::ZERO;
+    let query = connection.query(ENDLESS.to_owned(), vec![], bounds.clone());
+    let ended = match query.await {
+        Ok((_, rows)) => rows.collect::<Vec<_>>().await.pop(),
+        Err(error) => Some(Err(error)),
+    };
+    assert_eq!(ended, Some(Err(SqlError::OutOfCpu)));
+    assert!(purse.left().is_zero(), "{purse:?}");
     assert_eq!(
         one(&connection, "SELECT 1").await,
         Value::Integer(1),

@@ -1,13 +1,14 @@
 //! One SQLite connection while somebody holds it, and how a new one is set up.
 //!
-//! A session gives its connection back when dropped, wherever that happens: as new if it can be, closed otherwise.
+//! A loan gives its connection back when dropped, wherever that happens: as new if it can be, closed otherwise.
 //! Dropping never blocks; what has to touch the disk is done on the blocking pool.
 
 use super::authorizer::{Verdict, decide};
 use super::call::Control;
 use super::database::Core;
-use super::failure::{Stop, translate};
+use super::failure::{DatabaseFile, Stop, translate};
 use super::{SqliteSettings, Synchronous};
+use crate::capability::NoRoom;
 use crate::capability::sqlite::port::SqlError;
 use parking_lot::Mutex;
 use rusqlite::config::DbConfig;
@@ -48,7 +49,7 @@ pub(super) struct Link {
 }
 
 /// A connection in somebody's hands.
-pub(super) struct Session {
+pub(super) struct Loan {
     link: Option<Link>,
     pub(super) control: Arc<Control>,
     pub(super) interrupt: Arc<InterruptHandle>,
@@ -57,7 +58,7 @@ pub(super) struct Session {
     permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Session {
+impl Loan {
     pub(super) fn new(link: Link, core: Arc<Core>, permit: OwnedSemaphorePermit) -> Self {
         Self {
             control: Arc::clone(&link.control),
@@ -68,7 +69,7 @@ impl Session {
         }
     }
 
-    /// The connection. It is there until the session is dropped.
+    /// The connection. It is there until the loan is dropped.
     pub(super) fn connection(&self) -> Result<&Connection, SqlError> {
         match &self.link {
             Some(link) => Ok(&link.connection),
@@ -80,11 +81,20 @@ impl Session {
 
     /// Translates an error that came up on this connection.
     pub(super) fn translate(&self, error: rusqlite::Error) -> Stop {
-        translate(error, &self.control, self.core.path())
+        let max_database_bytes = self.core.settings().max_database_bytes;
+        let file = DatabaseFile {
+            path: self.core.path(),
+            max_bytes: self
+                .link
+                .as_ref()
+                .map_or(max_database_bytes, |link| link.max_bytes),
+            max_database_bytes,
+        };
+        translate(error, &self.control, file)
     }
 }
 
-impl Drop for Session {
+impl Drop for Loan {
     fn drop(&mut self) {
         let (Some(link), permit) = (self.link.take(), self.permit.take()) else {
             return;
@@ -121,7 +131,7 @@ pub(super) fn open(
     create(path).map_err(|error| {
         tracing::error!(path = %path.display(), %error, "cannot create a database file");
         match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => SqlError::DatabaseFull,
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => SqlError::DatabaseFull(NoRoom::OnDisk),
             // What the system says has no path in it, and tells a lack of descriptors from others.
             _ => SqlError::Unavailable {
                 message: format!("its file cannot be opened: {error}"),
@@ -130,7 +140,12 @@ pub(super) fn open(
     })?;
     let control = Arc::new(Control::default());
     set_up(path, settings, max_bytes, author, &control).map_err(|error| {
-        match translate(error, &control, path) {
+        let file = DatabaseFile {
+            path,
+            max_bytes,
+            max_database_bytes: settings.max_database_bytes,
+        };
+        match translate(error, &control, file) {
             // Nothing is read or written yet, so there is nothing to conflict with.
             Stop::Failed(SqlError::Conflict) => Stop::Locked,
             stop => stop,
