@@ -24,6 +24,7 @@ mod clock;
 mod compile;
 mod compiler;
 mod context;
+mod descriptor;
 mod direct;
 mod effort;
 mod export;
@@ -45,6 +46,7 @@ mod resident;
 mod run;
 mod share;
 mod shared;
+mod slot;
 #[cfg(test)]
 mod tests;
 mod transit;
@@ -63,12 +65,14 @@ pub use foreign::{Entering, Foreign, Gate, Hold, Stub, Target, Value};
 pub use place::{NoPlace, Places};
 use program::check_instances;
 pub use program::{Drive, InstancesError, Program};
+pub use slot::most_instances;
 pub use warm::WarmError;
 /// A body on either side of a guest, and the error it may end with.
 pub use wasmtime_wasi_http::{Error as BodyError, WasiBody as Body};
 
 use cache::Cache;
 use compiler::Compiler;
+use descriptor::Descriptors;
 use fair::Fair;
 use guest::Guest;
 use idle::AllIdle;
@@ -136,6 +140,10 @@ struct Half {
     cache: Cache,
     /// Instances that were made.
     made: Arc<AtomicU64>,
+    /// Those that wait between requests, which keep pool slots of this engine and of no other.
+    idle: AllIdle,
+    /// Instances that there may be at once.
+    max_instances: u32,
 }
 
 /// Both engines. Made once for a host.
@@ -145,7 +153,7 @@ pub struct Engines {
     compiler: Compiler,
     shares: Arc<Shares>,
     reaper: Reaper,
-    idle: AllIdle,
+    descriptors: Arc<Descriptors>,
     transit: Arc<Transit>,
 }
 
@@ -168,14 +176,23 @@ impl Engines {
             compiler,
             shares,
             reaper,
-            idle: AllIdle::default(),
+            descriptors: Descriptors::of_process(),
             transit: Arc::default(),
         }))
     }
 
     /// Drops the instances of all programs that have waited for as long as their services let one wait.
     pub fn drop_idle(&self, now: Instant) {
-        self.idle.drop_expired(now);
+        self.plain.idle.drop_expired(now);
+        self.concurrent.idle.drop_expired(now);
+    }
+
+    /// The one of the two that a component runs on.
+    fn half(&self, concurrent: bool) -> &Half {
+        match concurrent {
+            true => &self.concurrent,
+            false => &self.plain,
+        }
     }
 
     /// Removes from the caches what was compiled from bytes of other digests than those in `keep`, and temporary files that
@@ -209,6 +226,8 @@ impl Half {
             linker,
             cache,
             made: Arc::default(),
+            idle: AllIdle::default(),
+            max_instances: settings.max_instances,
         })
     }
 }
@@ -221,7 +240,7 @@ fn config(concurrent: bool, settings: Settings) -> Config {
     let kept = Kept::of(&settings, scans);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        .total_core_instances(instances.saturating_mul(8))
+        .total_core_instances(instances.saturating_mul(slot::CORE_PER_INSTANCE))
         .total_memories(instances)
         .total_tables(instances.saturating_mul(TABLES_PER_INSTANCE))
         .total_stacks(instances)

@@ -1,6 +1,7 @@
 //! Guests that try to get out: by every function of WASI that leads anywhere, in both versions of it. What the standard library
 //! would ask for is in `capability`; these guests ask for the rest.
 
+mod descriptor;
 mod file;
 mod network;
 

@@ -96,6 +96,8 @@ pub struct Usage {
     pub memory_limit_bytes: u64,
     /// CPU time since the host has it, in seconds.
     pub cpu_seconds: f64,
+    /// How much of it each request may take, in seconds.
+    pub cpu_limit_seconds: f64,
     /// Its databases and key-value stores.
     #[serde(default)]
     pub data: Vec<DataUsage>,

@@ -15,6 +15,7 @@ use super::problem::Fault;
 use super::router::Call;
 use super::{MAX_CHANGES, MAX_UPLOADS, body, check, read, request};
 use crate::model::{ServiceName, Sticky};
+use crate::telemetry::metrics::UploadOutcome;
 
 /// How long an upload waits for others to end.
 const MAX_UPLOAD_WAIT: Duration = Duration::from_secs(30);
@@ -112,6 +113,19 @@ async fn store(call: &Call<'_>, body: Incoming) -> Result<Stored, Fault> {
     if !body::is_of(call.headers, body::WASM) {
         return Err(Fault::MediaType(body::WASM));
     }
+    let stored = keep(call, body).await;
+    let outcome = match &stored {
+        Ok(_) => UploadOutcome::Stored,
+        Err(fault) => {
+            tracing::warn!("a component that was sent is not kept: {fault}");
+            UploadOutcome::Refused
+        }
+    };
+    call.server.state.metrics.upload(outcome);
+    stored
+}
+
+async fn keep(call: &Call<'_>, body: Incoming) -> Result<Stored, Fault> {
     let _place = upload_place(call).await?;
     let component = body::component(call.headers, body, call.server.state.max_component_bytes).await?;
     Ok(call.control.store(component).await?)

@@ -169,7 +169,11 @@ fn used(service: &Service) -> Vec<[String; 7]> {
                 size(usage.memory_bytes),
                 size(usage.memory_limit_bytes)
             ),
-            duration(usage.cpu_seconds * 1000.0),
+            format!(
+                "{} (limit {} each request)",
+                duration(usage.cpu_seconds * 1000.0),
+                duration(usage.cpu_limit_seconds * 1000.0)
+            ),
             data.collect::<Vec<_>>().join(", "),
         ])
     };
@@ -250,10 +254,10 @@ mod tests {
                 "         cccccccccccc  draining until 2026-11-21T08:05:00Z   2026-11-21T08:00:00Z  1",
                 "",
                 "Use and limits",
-                "SERVICE  REVISION      AT ONCE  WAITING   MEMORY                               CPU     DATA",
-                "auth     dddddddddddd  2 of 64  1 of 256  3.2 MiB of 256.0 MiB in 3 instances  12.3 s  sqlite default 40 KiB of 4.0 GiB",
-                "orders   aaaaaaaaaaaa  2 of 64  1 of 256  3.2 MiB of 256.0 MiB in 3 instances  12.3 s  sqlite default 40 KiB of 4.0 GiB",
-                "         bbbbbbbbbbbb  2 of 64  1 of 256  3.2 MiB of 256.0 MiB in 3 instances  12.3 s  sqlite default 40 KiB of 4.0 GiB",
+                "SERVICE  REVISION      AT ONCE  WAITING   MEMORY                               CPU                                DATA",
+                "auth     dddddddddddd  2 of 64  1 of 256  3.2 MiB of 256.0 MiB in 3 instances  12.3 s (limit 1.0 s each request)  sqlite default 40 KiB of 4.0 GiB",
+                "orders   aaaaaaaaaaaa  2 of 64  1 of 256  3.2 MiB of 256.0 MiB in 3 instances  12.3 s (limit 1.0 s each request)  sqlite default 40 KiB of 4.0 GiB",
+                "         bbbbbbbbbbbb  2 of 64  1 of 256  3.2 MiB of 256.0 MiB in 3 instances  12.3 s (limit 1.0 s each request)  sqlite default 40 KiB of 4.0 GiB",
             ]
         );
         let printed: Value = serde_json::from_str(&status(&stand_in, &["--format", "json"]).await).unwrap();

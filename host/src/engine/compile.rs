@@ -302,11 +302,8 @@ impl Engines {
 
     /// Links a component: to the capabilities of this host, and to what `foreign` names.
     pub fn link(&self, compiled: &Compiled, foreign: Vec<Foreign>) -> Result<Code, CompileError> {
-        let half = match compiled.concurrent {
-            true => &self.concurrent,
-            false => &self.plain,
-        };
-        half.link(compiled, foreign, &self.transit)
+        self.half(compiled.concurrent)
+            .link(compiled, foreign, &self.transit)
     }
 
     fn is_concurrent(&self, half: &Half) -> bool {

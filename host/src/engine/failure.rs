@@ -131,9 +131,10 @@ pub(super) struct LastWords {
 impl LastWords {
     /// What an instance leaves behind whose request is over.
     pub(super) fn of(guest: &mut Guest) -> Self {
+        let denied = guest.limiter.take_denied();
         Self {
             panic: guest.end(),
-            denied: guest.limiter.denied(),
+            denied,
         }
     }
 }
@@ -254,6 +255,14 @@ impl Report {
         Self::new(FailureKind::Memory, Failure::OutOfMemory { limit }, message)
     }
 
+    /// A program that has `own` instances may have no other now.
+    pub(super) fn over_share(own: u64) -> Self {
+        let message = format!(
+            "no pool slot is left for another instance: the service has {own}, and the last ones are for those who have fewer"
+        );
+        Self::new(FailureKind::Overload, Failure::NoInstance, message)
+    }
+
     /// What an error of an instantiation means.
     pub(super) fn of_instantiation(error: &wasmtime::Error) -> Self {
         if error.is::<PoolConcurrencyLimitError>() {
@@ -312,6 +321,11 @@ impl Report {
     /// Whether all that is missing is a free pool slot.
     pub(super) fn is_no_instance(&self) -> bool {
         matches!(self.failure, Failure::NoInstance)
+    }
+
+    /// Whether others are to have the pool slots that are left.
+    pub(super) fn is_over_share(&self) -> bool {
+        self.is_no_instance() && self.kind == FailureKind::Overload
     }
 
     /// Whether all that is missing is memory, which other instances of the service have.

@@ -23,6 +23,7 @@ use wasmtime_wasi_http::{RequestOptions, WasiHttp, WasiHttpCtx, WasiHttpCtxView,
 
 use super::account::Portion;
 use super::context::RequestContext;
+use super::descriptor::{self, Held};
 use super::limiter::Limiter;
 use super::outbound::Outbound;
 use super::output::{InstanceOutput, Output, SharedOutput};
@@ -36,8 +37,8 @@ use crate::telemetry::metrics::RevisionMetrics;
 
 /// Resources (of WASI and of capabilities) that an instance may hold at once.
 const MAX_RESOURCES: usize = 10_000;
-/// The same for an instance that may have sockets or files, each of which is a file descriptor of the host.
-const MAX_RESOURCES_WITH_DESCRIPTORS: usize = 500;
+/// Sockets, files and streams of these that an instance may hold at once.
+const MAX_DESCRIPTORS: usize = 500;
 /// What one header section made by a guest may take in memory, in bytes.
 const MAX_FIELDS: usize = 128 * 1024;
 /// Random bytes of one call.
@@ -51,6 +52,7 @@ pub(super) struct Guest {
     grants: Arc<Grants>,
     open_stores: usize,
     open_databases: Arc<AtomicUsize>,
+    descriptors: Held,
     output: SharedOutput,
     calls: Arc<()>,
     metrics: Arc<RevisionMetrics>,
@@ -108,11 +110,7 @@ impl Guest {
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(MAX_FIELDS);
         let mut table = ResourceTable::new();
-        table.set_max_capacity(if tcp || udp || program.grants.files.is_some() {
-            MAX_RESOURCES_WITH_DESCRIPTORS
-        } else {
-            MAX_RESOURCES
-        });
+        table.set_max_capacity(MAX_RESOURCES);
         Ok(Self {
             wasi: wasi.build(),
             http,
@@ -121,6 +119,7 @@ impl Guest {
             grants: program.grants.clone(),
             open_stores: 0,
             open_databases: Arc::new(AtomicUsize::new(0)),
+            descriptors: Held::new(program.descriptors.clone(), MAX_DESCRIPTORS),
             output,
             calls: Arc::new(()),
             metrics: program.metrics.clone(),
@@ -171,8 +170,31 @@ impl Guest {
     /// The request is over. Returns what the guest's panic said, if its last words were those of a panic.
     pub(super) fn end(&mut self) -> Option<String> {
         self.session = None;
+        self.descriptors.settle(&mut self.table);
+        // A guest that copes with a limit is not reported as one that failed.
+        if let Some(denial) = self.limiter.take_denied() {
+            self.outbound.denials.bounded(&denial);
+        }
         self.outbound.end();
         self.output.lock().end()
+    }
+
+    /// Whether it may open `what`, for which there is room from now on. Otherwise that is counted and told.
+    pub(super) fn may_open(&mut self, what: &str) -> bool {
+        match self.descriptors.take(&mut self.table) {
+            Ok(()) => true,
+            Err(refused) => {
+                self.metrics.descriptor_refused();
+                let refused = format_args!("{what} was refused: {refused}");
+                self.outbound.denials.bounded(&refused);
+                false
+            }
+        }
+    }
+
+    /// To be held by what keeps a socket or a file open and is not in the table.
+    pub(super) fn beside(&self) -> Arc<()> {
+        self.descriptors.beside()
     }
 
     fn variables(&mut self) -> &variables::Variables {
@@ -185,6 +207,7 @@ impl Guest {
             table: &mut self.table,
             open: &mut self.open_stores,
             denials: &mut self.outbound.denials,
+            metrics: &self.metrics,
         }
     }
 
@@ -209,6 +232,7 @@ impl Guest {
             open: &self.open_databases,
             cpu,
             denials: &mut self.outbound.denials,
+            metrics: &self.metrics,
         }
     }
 }
@@ -388,7 +412,7 @@ pub(super) fn link(linker: &mut Linker<Guest>, concurrent: bool) -> wasmtime::Re
     } else {
         sqlite_without_async(linker)?;
     }
-    Ok(())
+    descriptor::link(linker, concurrent)
 }
 
 /// The plain functions of `spin:sqlite@3`, for guests of WASI 0.2 that import no other.

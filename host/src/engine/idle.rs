@@ -1,7 +1,8 @@
-//! Instances that wait between requests, over all programs of the engines.
+//! Instances that wait between requests, over all programs of one engine.
 //!
 //! Each program's wait here on their own, newest on top, each for as long as the program's `idle` says; but the pool slots that
-//! they keep are everybody's. When one is needed and there is none, the instances that have waited longest go.
+//! they keep are everybody's who runs on that engine. When one is needed and there is none, the instances that have waited
+//! longest go.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -81,7 +82,7 @@ impl Idle {
     }
 }
 
-/// The waiting instances of every program.
+/// The waiting instances of every program of one engine.
 #[derive(Default)]
 pub(super) struct AllIdle(Mutex<Vec<Weak<Idle>>>);
 

@@ -22,6 +22,8 @@ const MAX_ALL_TABLE_ELEMENTS: usize = 200_000;
 
 /// What Wasmtime says of a growth that it never asked for: of a memory whose type has no room for it.
 const NEVER_ASKED: &str = "memory growth exceeds memory type's limits";
+/// The same of a table: it would have more elements than can be counted.
+const NEVER_ASKED_FOR_TABLE: &str = "overflow calculating new table size";
 
 /// What a guest ran into that asked for more than it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,8 @@ pub(super) struct Limiter {
     granted: u64,
     max_table_elements: usize,
     table_elements: usize,
+    /// How many were granted last.
+    granted_elements: usize,
     denied: Option<Denial>,
     /// What the instance would have had, had the account had it.
     missed: Option<u64>,
@@ -80,6 +84,7 @@ impl Limiter {
             granted: 0,
             max_table_elements: usize::try_from(limits.table_elements).unwrap_or(usize::MAX),
             table_elements: 0,
+            granted_elements: 0,
             denied: None,
             missed: None,
             live,
@@ -91,9 +96,9 @@ impl Limiter {
         self.denied = None;
     }
 
-    /// What the guest ran into, if it asked for more than it may have.
-    pub(super) fn denied(&self) -> Option<Denial> {
-        self.denied
+    /// What the guest ran into, if it asked for more than it may have and nobody has told of it.
+    pub(super) fn take_denied(&mut self) -> Option<Denial> {
+        self.denied.take()
     }
 
     /// What the instance would have had, in bytes, if only the others left it so much.
@@ -110,6 +115,7 @@ impl Limiter {
 
     fn deny(&mut self, denial: Denial) -> wasmtime::Result<bool> {
         self.denied = Some(denial);
+        self.live.refuse_memory();
         Ok(false)
     }
 }
@@ -158,20 +164,30 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
+        self.granted_elements = 0;
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
         if desired > self.max_table_elements {
             return self.deny(Denial::Table(self.max_table_elements));
         }
-        let all = self
-            .table_elements
-            .saturating_add(desired.saturating_sub(current));
+        let growth = desired.saturating_sub(current);
+        let all = self.table_elements.saturating_add(growth);
         if all > MAX_ALL_TABLE_ELEMENTS {
             return self.deny(Denial::Tables(MAX_ALL_TABLE_ELEMENTS));
         }
+        self.granted_elements = growth;
         self.table_elements = all;
         Ok(true)
+    }
+
+    /// The table could not have what was granted.
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        if error.to_string() != NEVER_ASKED_FOR_TABLE {
+            let granted = std::mem::take(&mut self.granted_elements);
+            self.table_elements = self.table_elements.saturating_sub(granted);
+        }
+        Ok(())
     }
 
     fn instances(&self) -> usize {
@@ -229,23 +245,43 @@ mod tests {
             .memory_grow_failed(wasmtime::format_err!("{NEVER_ASKED}"))
             .unwrap();
         assert!(!limiter.memory_growing(200, 400, Some(300)).unwrap());
-        assert_eq!((account.used(), limiter.denied()), (200, None));
+        assert_eq!((account.used(), limiter.take_denied()), (200, None));
         assert!(!limiter.memory_growing(200, 901, None).unwrap());
-        assert_eq!(limiter.denied(), Some(Denial::Instance(900)));
+        assert_eq!(limiter.take_denied(), Some(Denial::Instance(900)));
         drop(limiter);
         assert_eq!(account.used(), 0);
+    }
+
+    #[test]
+    fn elements_that_a_table_did_not_get_after_all_do_not_count() {
+        let (mut limiter, _account) = limiter(&Limits::default());
+        assert!(limiter.table_growing(0, 60_000, None).unwrap());
+        assert!(limiter.table_growing(0, 100_000, None).unwrap(), "another table");
+        let failed = || wasmtime::format_err!("the system has none");
+        limiter.table_grow_failed(failed()).unwrap();
+        assert_eq!(limiter.table_elements, 60_000);
+        // No second time, and not for what was never granted.
+        limiter.table_grow_failed(failed()).unwrap();
+        assert!(limiter.table_growing(60_000, 70_000, None).unwrap());
+        limiter
+            .table_grow_failed(wasmtime::format_err!("{NEVER_ASKED_FOR_TABLE}"))
+            .unwrap();
+        assert!(!limiter.table_growing(70_000, 80_000, Some(75_000)).unwrap());
+        limiter.table_grow_failed(failed()).unwrap();
+        assert_eq!((limiter.table_elements, limiter.take_denied()), (70_000, None));
+        assert!(limiter.table_growing(0, 100_000, None).unwrap());
     }
 
     #[test]
     fn tables_are_bounded_each_and_together() {
         let (mut limiter, _account) = limiter(&Limits::default());
         assert!(!limiter.table_growing(0, 100_001, None).unwrap());
-        assert_eq!(limiter.denied(), Some(Denial::Table(100_000)));
+        assert_eq!(limiter.take_denied(), Some(Denial::Table(100_000)));
         assert!(limiter.table_growing(0, 100_000, None).unwrap());
         assert!(limiter.table_growing(0, 99_999, None).unwrap());
         assert!(!limiter.table_growing(0, 5, Some(4)).unwrap());
         assert!(limiter.table_growing(0, 1, None).unwrap());
         assert!(!limiter.table_growing(1, 2, None).unwrap());
-        assert_eq!(limiter.denied(), Some(Denial::Tables(200_000)));
+        assert_eq!(limiter.take_denied(), Some(Denial::Tables(200_000)));
     }
 }

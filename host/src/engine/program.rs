@@ -15,6 +15,7 @@ use wasmtime_wasi_http::{p2, p3};
 
 use super::account::{Account, Portion};
 use super::compile::Entry;
+use super::descriptor;
 use super::export::{Functions, Wanted};
 use super::failure::{LastWords, Report};
 use super::guest::Guest;
@@ -22,6 +23,7 @@ use super::idle::Idle;
 use super::interrupt::Interrupt;
 use super::share::Share;
 use super::shared::Sessions;
+use super::slot::{self, Needs};
 use super::{Code, Engines, Places, moving, outbound};
 use crate::capability::Grants;
 use crate::model::{InstancePolicy, Instances, Limits, RevisionId, ServiceName};
@@ -165,6 +167,10 @@ pub struct Program {
     idle: Arc<Idle>,
     /// The memory of all of its instances.
     account: Arc<Account>,
+    /// The sockets and files of all of them.
+    pub(super) descriptors: Arc<descriptor::Share>,
+    /// What each of them takes of the pools.
+    needs: Needs,
     pub(super) outbound: Arc<Places>,
     engines: Arc<Engines>,
     code: Option<Code>,
@@ -194,7 +200,7 @@ impl Program {
         tasks: Tasks,
     ) -> Self {
         let share = engines.shares.of(&service, &metrics);
-        let idle = engines.idle.register(instances.idle);
+        let idle = engines.half(code.concurrent).idle.register(instances.idle);
         let requests = instances.policy.unwrap_or(match code.entry {
             Entry::Handler(_) => InstancePolicy::Reuse,
             Entry::Incoming(_) | Entry::None => InstancePolicy::Fresh,
@@ -207,6 +213,8 @@ impl Program {
         };
         Self {
             account: Account::new(&limits, code.least_memory(), &idle),
+            descriptors: engines.descriptors.share(),
+            needs: Needs::of(code.pre.component()),
             outbound: outbound::places(),
             service,
             revision,
@@ -371,12 +379,22 @@ impl Program {
         loop {
             let memory = self.account.reserve(until).await.map_err(Report::out_of_memory)?;
             match self.instantiate_with(memory).await {
-                Err(report) if report.is_no_instance() && self.engines.idle.drop_oldest() => {}
+                Err(report) if report.is_no_instance() && self.make_room() => {}
+                Err(report) if report.is_over_share() => {
+                    self.metrics.slot_refused();
+                    return Err(report);
+                }
                 // It needs more than was known. That is known now, and waited for.
                 Err(report) if report.is_out_of_memory() => {}
                 instantiated => return instantiated,
             }
         }
+    }
+
+    /// Drops, of all instances that wait in pool slots of its engine, the one that has waited longest. False if none waits.
+    fn make_room(&self) -> bool {
+        let code = self.code.as_ref();
+        code.is_some_and(|code| self.engines.half(code.concurrent).idle.drop_oldest())
     }
 
     /// A fresh instance, if there is a free pool slot and memory now.
@@ -387,11 +405,11 @@ impl Program {
 
     async fn instantiate_with(&self, memory: Portion) -> Result<Instance, Report> {
         let code = self.code()?;
-        let half = if code.concurrent {
-            &self.engines.concurrent
-        } else {
-            &self.engines.plain
-        };
+        let half = self.engines.half(code.concurrent);
+        let own = self.metrics.instances();
+        if !slot::is_left(&half.engine, half.max_instances, own, self.needs) {
+            return Err(Report::over_share(own));
+        }
         let failed = |error: wasmtime::Error| Report::of_instantiation(&error);
         let mut store =
             Store::try_new(&half.engine, Guest::new(self, memory).map_err(failed)?).map_err(failed)?;

@@ -445,6 +445,7 @@ fn usage(member: &Member, sizes: &BTreeMap<PathBuf, u64>) -> api::Usage {
         memory_bytes: metrics.memory(),
         memory_limit_bytes: limits.memory,
         cpu_seconds: metrics.cpu().as_secs_f64(),
+        cpu_limit_seconds: limits.cpu_time.as_secs_f64(),
         data: data.collect(),
     }
 }

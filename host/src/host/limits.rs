@@ -2,7 +2,9 @@
 
 use super::Error;
 use super::linking;
+use super::prepare::engine_settings;
 use super::runtime_config::RuntimeConfig;
+use crate::engine::most_instances;
 use crate::manifest::{App, Service};
 use crate::model::Limits;
 use crate::model::quantity::bytes_text;
@@ -42,8 +44,10 @@ pub(super) fn max_instance_memory(config: &RuntimeConfig) -> u64 {
 pub(super) fn without_effect(app: &App, config: &RuntimeConfig) -> Vec<String> {
     let most = config.midplane.sqlite.max_database_bytes;
     let mut lines = Vec::new();
+    let slots = engine_settings(config).max_instances;
     for service in app.services.values() {
         lines.extend(linking::without_effect(service, app));
+        lines.extend(more_than_slots(service, slots));
         let has_data = !service.key_value_stores.is_empty() || !service.sqlite_databases.is_empty();
         if let Some(size) = service
             .limits
@@ -59,6 +63,25 @@ pub(super) fn without_effect(app: &App, config: &RuntimeConfig) -> Vec<String> {
         }
     }
     lines
+}
+
+/// A service that asks for more places than there can be instances of it. What is asked of no service in particular is the
+/// operator's to bound.
+fn more_than_slots(service: &Service, slots: u32) -> Option<String> {
+    let (places, each) = (
+        service.limits.concurrency.get(),
+        service.instances.concurrency.get(),
+    );
+    let most = most_instances(slots);
+    let is_asked = service.limits.concurrency != Limits::default().concurrency;
+    (is_asked && places.div_ceil(each) > most).then(|| {
+        format!(
+            "`concurrency = {places}` of service `{}` has no effect beyond {}: of the {slots} pool slots (`max_instances`) one \
+             service gets {most}",
+            service.name,
+            most.saturating_mul(each)
+        )
+    })
 }
 
 #[cfg(test)]
@@ -120,6 +143,25 @@ mod tests {
         assert_eq!(memory(&allowing(64 << 20)), 64 << 20);
         // A ceiling is not what everybody gets.
         assert_eq!(memory(&allowing(1 << 30)), 128 << 20);
+    }
+
+    #[test]
+    fn who_asks_for_more_places_than_there_can_be_instances_is_told() {
+        let mut config = RuntimeConfig::default();
+        let told = |own: &str, config: &RuntimeConfig| without_effect(&app("", own), config);
+        assert!(told("limits = { concurrency = 750 }", &config).is_empty());
+        assert_eq!(
+            told("limits = { concurrency = 10_000 }", &config),
+            [
+                "`concurrency = 10000` of service `a` has no effect beyond 751: of the 1000 pool slots (`max_instances`) one \
+                 service gets 751"
+            ]
+        );
+        let shared = "limits = { concurrency = 10_000 }\ninstances = { concurrency = 20 }";
+        assert!(told(shared, &config).is_empty());
+        config.midplane.max_instances = Some(10);
+        assert!(told("", &config).is_empty(), "nobody asked for 64");
+        assert_eq!(told("limits = { concurrency = 9 }", &config).len(), 1);
     }
 
     #[test]

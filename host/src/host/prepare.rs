@@ -122,6 +122,11 @@ impl Preparing {
         &self.engines
     }
 
+    /// The figures of the host.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     pub(super) fn new(
         options: Options,
         state_dir: &StateDir,

@@ -51,6 +51,7 @@ use crate::model::{ServiceName, Sticky, Weight};
 use crate::service::Registry;
 use crate::service::journal::{Action, Applied, AppliedService, Entry, Journal, JournalError, Outcome};
 use crate::shutdown::Tasks;
+use crate::telemetry::metrics::RolloutOutcome;
 use change::unknown;
 use plan::{Ready, Shift};
 use queue::Queue;
@@ -246,6 +247,7 @@ impl Rollouts {
         entry.at = SystemTime::now();
         // The pointer is set by the thread that has synced the journal: no wait comes between the two.
         let (journal, registry) = (inner.journal.clone(), inner.registry.clone());
+        let outcome = counted(entry.outcome);
         let record = next.published();
         let committed = inner.tasks.blocking("journal", move || {
             let number = journal.publish(&record, &entry)?;
@@ -255,6 +257,7 @@ impl Rollouts {
             Ok::<_, JournalError>((number, synced, begun.elapsed()))
         });
         let (number, sync, publish) = committed.await.map_err(|_| RolloutError::Lost)??;
+        inner.preparing.metrics().rollout(outcome);
         let now = SystemTime::now();
         for member in next.everyone() {
             // One that stays was published before.
@@ -346,6 +349,7 @@ impl Rollouts {
         let Some(outcome) = error.outcome() else {
             return error.into();
         };
+        self.inner.preparing.metrics().rollout(counted(outcome));
         let text = error.text();
         let entry = entry(action, by, changes, outcome, Some(text.clone()), prepare);
         let journal = self.inner.journal.clone();
@@ -383,6 +387,16 @@ impl Rollouts {
             );
         }
         Failed { error, entry: number }
+    }
+}
+
+/// As what a change is counted that ends so.
+fn counted(outcome: Outcome) -> RolloutOutcome {
+    match outcome {
+        Outcome::Published => RolloutOutcome::Published,
+        Outcome::Refused => RolloutOutcome::Refused,
+        Outcome::Failed => RolloutOutcome::Failed,
+        Outcome::RolledBack => RolloutOutcome::RolledBack,
     }
 }
 

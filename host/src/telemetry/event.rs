@@ -121,6 +121,8 @@ pub enum FailureKind {
     CpuTime,
     /// The memory limit.
     Memory,
+    /// Nothing: it had so many instances that the pool slots that were left are for others.
+    Overload,
     /// It called `exit` with a failure.
     Exit,
     /// It ended without a response.
@@ -143,6 +145,7 @@ impl FailureKind {
             Self::Timeout => "timeout",
             Self::CpuTime => "cpu-time",
             Self::Memory => "memory",
+            Self::Overload => "overload",
             Self::Exit => "exit",
             Self::NoResponse => "no-response",
             Self::ResponseTooLarge => "response-too-large",

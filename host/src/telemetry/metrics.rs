@@ -14,12 +14,18 @@
 //! | `midplane_cpu_seconds` | counter | app, service, revision | time spent running guest code |
 //! | `midplane_traps` | counter | app, service, revision | instances that trapped |
 //! | `midplane_outbound_requests` | counter | app, service, revision, outcome | HTTP requests of guests: `answered`, `failed`, `denied` |
+//! | `midplane_memory_refusals` | counter | app, service, revision | growths of a memory or a table that a limit did not let happen |
+//! | `midplane_descriptor_refusals` | counter | app, service, revision | sockets and files that a guest was not let open |
+//! | `midplane_slot_refusals` | counter | app, service, revision | instances that the share of pool slots did not let come up |
+//! | `midplane_data_refusals` | counter | app, service, revision, reason | operations on data that a bound ended: `full`, `too_large` … |
 //! | `midplane_guest_log_lines_dropped` | counter | app, service, revision | lines over the bound of a request |
 //! | `midplane_link_calls` | counter | app, caller, callee, interface, outcome | calls over a link: `answered`, `trap`, `timeout`, `overload` … |
 //! | `midplane_link_call_duration_seconds` | histogram | app, caller, callee, interface | from the call to its end, waits included |
 //! | `midplane_link_calls_in_flight` | gauge | app, caller, callee, interface | calls begun and not ended |
 //! | `midplane_rejections` | counter | reason | requests refused before they reached a revision |
 //! | `midplane_connections` | gauge | | client connections open |
+//! | `midplane_rollouts` | counter | outcome | changes of what is served: `published`, `refused`, `failed`, `rolled_back` |
+//! | `midplane_uploads` | counter | outcome | components that were sent to the host: `stored`, `refused` |
 //! | `midplane_compile_cache_lookups` | counter | result | compiled code asked of the cache: `hit`, `miss` |
 //! | `midplane_compile_seconds` | counter | | time spent compiling components |
 //! | `midplane_log_lines_dropped` | counter | | log lines lost because their reader was too slow |
@@ -58,8 +64,8 @@ use prometheus_client::{encoding::text, registry::Registry};
 pub use self::{
     link::{LinkCall, LinkMetrics, LinkOutcome},
     revision::{
-        CallOutcome, ErrorReason, InFlight, Instantiation, LiveInstance, OutboundOutcome, RevisionMetrics,
-        Tally, Verdict,
+        CallOutcome, DataRefusal, ErrorReason, InFlight, Instantiation, LiveInstance, OutboundOutcome,
+        RevisionMetrics, Tally, Verdict,
     },
 };
 use super::{DroppedLines, trace::SpanCounts};
@@ -80,6 +86,8 @@ struct Host {
     revisions: Mutex<BTreeMap<(String, String, String), Weak<RevisionMetrics>>>,
     links: Mutex<BTreeMap<LinkKey, Weak<LinkMetrics>>>,
     rejections: [AtomicU64; ErrorReason::ALL.len()],
+    rollouts: [AtomicU64; RolloutOutcome::ALL.len()],
+    uploads: [AtomicU64; UploadOutcome::ALL.len()],
     connections: AtomicI64,
     cache_hits: AtomicU64,
     cache_misses: AtomicU64,
@@ -95,6 +103,30 @@ struct LinkKey {
     caller: String,
     callee: String,
     interface: String,
+}
+
+revision::label! {
+    /// How a change of what is served ended.
+    RolloutOutcome {
+        /// Requests meet it.
+        Published = "published",
+        /// It was not let in: what was asked for is to blame.
+        Refused = "refused",
+        /// It could not be done: the host or its disk is to blame.
+        Failed = "failed",
+        /// The host took a candidate back, since it did worse.
+        RolledBack = "rolled_back",
+    }
+}
+
+revision::label! {
+    /// What became of a component that was sent to the host.
+    UploadOutcome {
+        /// It is kept.
+        Stored = "stored",
+        /// It is not: it was too large or too slow, or there was no room.
+        Refused = "refused",
+    }
 }
 
 /// What the cache of compiled code had to say.
@@ -115,6 +147,8 @@ impl Metrics {
             revisions: Mutex::default(),
             links: Mutex::default(),
             rejections: Default::default(),
+            rollouts: Default::default(),
+            uploads: Default::default(),
             connections: AtomicI64::new(0),
             cache_hits: AtomicU64::new(0),
             cache_misses: AtomicU64::new(0),
@@ -170,6 +204,16 @@ impl Metrics {
         if let Some(count) = self.host.rejections.get(reason.index()) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Counts a change of what is served that ended.
+    pub fn rollout(&self, outcome: RolloutOutcome) {
+        revision::add(&self.host.rollouts, outcome.index());
+    }
+
+    /// Counts a component that was sent to the host.
+    pub fn upload(&self, outcome: UploadOutcome) {
+        revision::add(&self.host.uploads, outcome.index());
     }
 
     /// Counts a client connection as open until the guard is dropped.

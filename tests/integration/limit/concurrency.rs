@@ -3,7 +3,7 @@
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use super::{GUESTS, assert_problem, failures, http};
+use super::{GUESTS, assert_problem, failures, http, table};
 use crate::harness::{BodySender, Connection, Protocol, TestHost, eventually, streamed};
 
 /// Takes a place of the service, until the sender is dropped.
@@ -95,4 +95,54 @@ async fn who_waits_too_long_in_the_queue_is_a_503() {
     }
     assert_eq!(turned_away(&host).await, 2.0);
     host.stop().await;
+}
+
+/// The pool slots are everybody's: a service that would take all of them leaves some.
+#[tokio::test]
+async fn a_service_cannot_take_all_pool_slots_from_the_others() {
+    for fixture in ["http-p2", "http-p3"] {
+        let app = TestHost::builder()
+            .service("greedy", fixture)
+            .tables(&table("greedy", "concurrency = 100\nqueue = 0"))
+            .service("other", fixture)
+            .route("/greedy/...", "greedy")
+            .route("/other/...", "other")
+            .file("runtime.toml", "[midplane]\nmax_instances = 8\n")
+            .arg("--runtime-config-file")
+            .arg("runtime.toml");
+        let host = app.start().await;
+        let connection = host.connect(Protocol::Http2).await;
+        let mut busy = Vec::new();
+        for _ in 0..7 {
+            busy.push(taken(&connection, "greedy").await);
+        }
+        let answer = host.get("/greedy/hello").await;
+        assert_problem(&answer, 503, "overloaded");
+        assert_eq!(answer.header("retry-after"), "1", "{answer:?}");
+        let refused = async |service: &str| {
+            let label = format!("service={service:?}");
+            host.metric("midplane_slot_refusals_total", &[&label]).await
+        };
+        assert_eq!(refused("greedy").await, Some(1.0), "{fixture}");
+        assert_eq!(host.get("/other/hello").await.text(), "hello\n", "{fixture}");
+        assert_eq!(refused("other").await, Some(0.0), "{fixture}");
+        busy.pop();
+        eventually("a slot to come free", async || {
+            host.get("/greedy/hello").await.status == 200
+        })
+        .await;
+        drop(busy);
+        let lines = host.stop().await;
+        let failed = failures(&lines, "greedy");
+        assert!(!failed.is_empty(), "{fixture}");
+        for line in failed {
+            assert_eq!(line.field("kind"), "overload", "{}", line.text());
+            assert!(line.text().contains("no pool slot is left"), "{}", line.text());
+        }
+        let warned = "`concurrency = 100` of service `greedy` has no effect beyond 7";
+        assert!(
+            lines.iter().any(|line| line.message().contains(warned)),
+            "{lines:?}"
+        );
+    }
 }

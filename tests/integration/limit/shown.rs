@@ -58,7 +58,13 @@ async fn status_shows_use_against_limits() {
     }
     let status = Finished::of(&["status", "p3", "--state-dir", "state"], app.folder()).await;
     assert_eq!(status.status.code(), Some(0), "{status:?}");
-    for said in ["Use and limits", "0 of 3", "0 of 5", " of 64.0 MiB in "] {
+    for said in [
+        "Use and limits",
+        "0 of 3",
+        "0 of 5",
+        " of 64.0 MiB in ",
+        " (limit 1.0 s each request)",
+    ] {
         assert!(status.stdout.contains(said), "no {said}: {}", status.stdout);
     }
     let answer = host.admin_get("/v1/apps/test/services/p3").await.json();
@@ -84,6 +90,7 @@ async fn status_shows_use_against_limits() {
         usage["cpu_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0),
         "{usage}"
     );
+    assert_eq!(usage["cpu_limit_seconds"], 1.0, "{usage}");
     host.stop().await;
 }
 

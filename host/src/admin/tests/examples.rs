@@ -141,6 +141,7 @@ fn usage() -> Usage {
         memory_bytes: 2 << 20,
         memory_limit_bytes: 256 << 20,
         cpu_seconds: 1.5,
+        cpu_limit_seconds: 1.0,
         data: vec![DataUsage {
             kind: "sqlite".into(),
             label: "default".into(),

@@ -258,7 +258,7 @@ pub(in crate::cli) fn revision(revision: &str) -> Value {
         "revision": revision, "component": "sha256:00", "origin": "deploy",
         "published_at": "2026-11-21T09:00:00Z", "in_flight": 2, "served": 1200, "failed": 3, "usage": {
             "concurrency": 64, "waiting": 1, "queue": 256, "instances": 3, "memory_bytes": 3_407_872,
-            "memory_limit_bytes": 268_435_456, "cpu_seconds": 12.34, "data": [
+            "memory_limit_bytes": 268_435_456, "cpu_seconds": 12.34, "cpu_limit_seconds": 1.0, "data": [
                 {"kind": "sqlite", "label": "default", "bytes": 40_960, "limit_bytes": 4_294_967_296_u64},
             ],
         },

@@ -89,3 +89,29 @@ async fn a_pool_that_is_full_is_told_from_a_program_that_fails() {
     assert_eq!(busy.figure("instances", ""), 1);
     assert_eq!(subject.figure("instances", ""), 1);
 }
+
+#[tokio::test]
+async fn a_full_pool_costs_the_other_engine_none_of_its_instances() {
+    let bench = Bench::new(1);
+    let kinds = [("", false), ("async", true)];
+    for ((kind, is_async), (other, other_is_async)) in [(kinds[0], kinds[1]), (kinds[1], kinds[0])] {
+        let waits = bench.program(&callee(other, &[]), 0);
+        assert_eq!(waits.call(other_is_async).await, Ok(Some(Value::U32(7))));
+        let busy = bench.program(&callee(kind, &[WAIT]), 0);
+        let subject = bench.program(&callee(kind, &[]), 0);
+        tokio::select! {
+            biased;
+            ended = busy.call(is_async) => panic!("it passed a closed door: {ended:?}"),
+            () = async {
+                busy.door.arrival().await;
+                let warmed = subject.program.warm(1).await;
+                assert!(matches!(warmed, Err(WarmError::NoInstance { .. })), "{warmed:?}");
+            } => {}
+        }
+        assert_eq!(waits.figure("instances", ""), 1, "{kind}");
+        // What waits in the same pool makes room.
+        let same = bench.program(&callee(other, &[]), 0);
+        assert_eq!(same.program.warm(1).await, Ok(()));
+        assert_eq!(waits.figure("instances", ""), 0, "{kind}");
+    }
+}

@@ -15,11 +15,14 @@ use prometheus_client::{
 };
 
 use super::{
-    Host, LinkKey,
+    Host, LinkKey, RolloutOutcome, UploadOutcome,
     histogram::{Snapshot, seconds},
     link::{LinkMetrics, LinkOutcome},
     process,
-    revision::{CallOutcome, ErrorReason, Instantiation, OutboundOutcome, RevisionMetrics, STATUS_CLASSES},
+    revision::{
+        CallOutcome, DataRefusal, ErrorReason, Instantiation, OutboundOutcome, RevisionMetrics,
+        STATUS_CLASSES,
+    },
 };
 use crate::telemetry::{DroppedLines, trace::SpanCounts};
 
@@ -191,6 +194,7 @@ impl Host {
                 })
             }),
         )?;
+        self.encode_refusals(page, &rows)?;
         page.counter(
             (
                 "guest_log_lines_dropped",
@@ -199,6 +203,43 @@ impl Host {
             ),
             rows.iter()
                 .map(|row| (row.labels(), row.metrics.log_lines_dropped.load(Relaxed))),
+        )
+    }
+
+    fn encode_refusals(&self, page: &mut Page<'_>, rows: &[Row]) -> fmt::Result {
+        page.counter(
+            (
+                "memory_refusals",
+                None,
+                "Growths of a memory or a table that a limit did not let happen",
+            ),
+            rows.iter()
+                .map(|row| (row.labels(), row.metrics.memory_refusals.load(Relaxed))),
+        )?;
+        page.counter(
+            (
+                "descriptor_refusals",
+                None,
+                "Sockets and files that a guest was not let open",
+            ),
+            rows.iter()
+                .map(|row| (row.labels(), row.metrics.descriptor_refusals.load(Relaxed))),
+        )?;
+        page.counter(
+            (
+                "slot_refusals",
+                None,
+                "Instances that the share of pool slots did not let come up",
+            ),
+            rows.iter()
+                .map(|row| (row.labels(), row.metrics.slot_refusals.load(Relaxed))),
+        )?;
+        page.counter(
+            ("data_refusals", None, "Operations on data that a bound ended"),
+            rows.iter().flat_map(|row| {
+                let counts = DataRefusal::ALL.iter().zip(&row.metrics.data_refusals);
+                counts.map(|(reason, count)| (row.labels_and("reason", reason.as_str()), count.load(Relaxed)))
+            }),
         )
     }
 
@@ -248,6 +289,20 @@ impl Host {
                 .iter()
                 .zip(&self.rejections)
                 .map(|(reason, count)| ([("reason", reason.as_str())], count.load(Relaxed))),
+        )?;
+        page.counter(
+            ("rollouts", None, "Changes of what is served, by how they ended"),
+            RolloutOutcome::ALL
+                .iter()
+                .zip(&self.rollouts)
+                .map(|(outcome, count)| ([("outcome", outcome.as_str())], count.load(Relaxed))),
+        )?;
+        page.counter(
+            ("uploads", None, "Components that were sent to the host"),
+            UploadOutcome::ALL
+                .iter()
+                .zip(&self.uploads)
+                .map(|(outcome, count)| ([("outcome", outcome.as_str())], count.load(Relaxed))),
         )?;
         page.lone_gauge(
             ("connections", None, "Client connections open"),

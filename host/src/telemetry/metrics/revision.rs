@@ -109,6 +109,22 @@ label! {
     }
 }
 
+label! {
+    /// Why an operation on the data of a service did not come to its end.
+    DataRefusal {
+        /// The database or the store has its size, or the disk is full.
+        Full = "full",
+        /// A key, a value, a batch or a result is larger than it may be.
+        TooLarge = "too_large",
+        /// It took longer than it may.
+        Timeout = "timeout",
+        /// The request had no CPU time left.
+        CpuTime = "cpu_time",
+        /// Others had the lock, the connections or the disk for too long.
+        Busy = "busy",
+    }
+}
+
 /// What a request says about the revision that it was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -175,6 +191,10 @@ pub struct RevisionMetrics {
     pub(super) cpu_nanos: AtomicU64,
     pub(super) traps: AtomicU64,
     pub(super) outbound: [AtomicU64; OutboundOutcome::ALL.len()],
+    pub(super) memory_refusals: AtomicU64,
+    pub(super) descriptor_refusals: AtomicU64,
+    pub(super) slot_refusals: AtomicU64,
+    pub(super) data_refusals: [AtomicU64; DataRefusal::ALL.len()],
     pub(super) log_lines_dropped: AtomicU64,
     pub(super) calls: [AtomicU64; CallOutcome::ALL.len()],
     served: AtomicU64,
@@ -292,6 +312,21 @@ impl RevisionMetrics {
         add(&self.outbound, outcome.index());
     }
 
+    /// Counts a socket or a file that the guest was not let open.
+    pub fn descriptor_refused(&self) {
+        self.descriptor_refusals.fetch_add(1, Relaxed);
+    }
+
+    /// Counts an instance that the share of pool slots did not let come up.
+    pub fn slot_refused(&self) {
+        self.slot_refusals.fetch_add(1, Relaxed);
+    }
+
+    /// Counts an operation on data that a bound ended.
+    pub fn data_refused(&self, reason: DataRefusal) {
+        add(&self.data_refusals, reason.index());
+    }
+
     /// Adds lines that [`GuestOutput`](crate::telemetry::GuestOutput) dropped.
     pub fn log_lines_dropped(&self, lines: u64) {
         self.log_lines_dropped.fetch_add(lines, Relaxed);
@@ -358,6 +393,11 @@ impl LiveInstance {
             .memory
             .fetch_add(bytes.wrapping_sub(self.memory), Relaxed);
         self.memory = bytes;
+    }
+
+    /// A limit did not let a memory or a table grow.
+    pub fn refuse_memory(&self) {
+        self.metrics.memory_refusals.fetch_add(1, Relaxed);
     }
 }
 

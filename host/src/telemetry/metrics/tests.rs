@@ -8,8 +8,8 @@ use std::{
 use http::StatusCode;
 
 use super::{
-    CacheLookup, CallOutcome, ErrorReason, Instantiation, LinkOutcome, Metrics, OutboundOutcome, Tally,
-    Verdict,
+    CacheLookup, CallOutcome, DataRefusal, ErrorReason, Instantiation, LinkOutcome, Metrics, OutboundOutcome,
+    RolloutOutcome, Tally, UploadOutcome, Verdict,
 };
 
 /// The value of the one sample that is written so.
@@ -167,6 +167,10 @@ fn what_a_revision_does_shows_in_its_series() {
     revision.error(ErrorReason::Trap);
     revision.outbound(OutboundOutcome::Denied);
     revision.log_lines_dropped(12);
+    instance.refuse_memory();
+    revision.descriptor_refused();
+    revision.slot_refused();
+    revision.data_refused(DataRefusal::Full);
     let text = metrics.encode();
     for (name, label, value) in [
         ("instances", "", 1.0),
@@ -178,6 +182,11 @@ fn what_a_revision_does_shows_in_its_series() {
         ("errors_total", ",reason=\"trap\"", 1.0),
         ("outbound_requests_total", ",outcome=\"denied\"", 1.0),
         ("guest_log_lines_dropped_total", "", 12.0),
+        ("memory_refusals_total", "", 1.0),
+        ("descriptor_refusals_total", "", 1.0),
+        ("slot_refusals_total", "", 1.0),
+        ("data_refusals_total", ",reason=\"full\"", 1.0),
+        ("data_refusals_total", ",reason=\"busy\"", 0.0),
     ] {
         let series = format!("midplane_{name}{{app=\"shop\",service=\"s\",revision=\"r\"{label}}}");
         assert_eq!(sample(&text, &series), Some(value), "{series}\n{text}");
@@ -198,6 +207,8 @@ fn figures_of_the_host_have_no_service() {
     metrics.rejected(ErrorReason::NotFound);
     metrics.cache_lookup(CacheLookup::Miss);
     metrics.compiled(Duration::from_millis(250));
+    metrics.rollout(RolloutOutcome::Refused);
+    metrics.upload(UploadOutcome::Stored);
     let open = metrics.connection();
     drop(metrics.connection());
     let text = metrics.encode();
@@ -205,6 +216,9 @@ fn figures_of_the_host_have_no_service() {
         ("midplane_rejections_total{reason=\"not_found\"}", 1.0),
         ("midplane_compile_cache_lookups_total{result=\"miss\"}", 1.0),
         ("midplane_compile_cache_lookups_total{result=\"hit\"}", 0.0),
+        ("midplane_rollouts_total{outcome=\"refused\"}", 1.0),
+        ("midplane_rollouts_total{outcome=\"published\"}", 0.0),
+        ("midplane_uploads_total{outcome=\"stored\"}", 1.0),
         ("midplane_compile_seconds_total", 0.25),
         ("midplane_connections", 1.0),
         ("midplane_log_lines_dropped_total", 0.0),
