@@ -3,6 +3,7 @@
 //! journals with violations in them (`check`).
 
 mod check;
+mod stamp;
 
 use std::sync::Arc;
 

@@ -70,13 +70,44 @@ impl Neighbour {
     }
 }
 
-/// A metric that must have grown: its name, and a label if it has one that matters.
+/// A metric that may have to grow: its name, and a label if it has one that matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metric {
     /// Its name.
     pub name: &'static str,
     /// `reason="trap"`, or nothing.
     pub label: &'static str,
+    /// Whose it is.
+    pub of: Whose,
+}
+
+/// Whose a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// The hostile service's: that is among its labels.
+    Service,
+    /// The host's.
+    Host,
+}
+
+/// Which of those things that clients may see somebody must see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Must {
+    /// Each of the first so many.
+    All(usize),
+    /// At least one of the first so many: which one, the time decides.
+    Any(usize),
+}
+
+/// What the log must show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// No failure of a guest.
+    NoFailure,
+    /// A failure of at least one of these kinds.
+    Failure(&'static [&'static str]),
+    /// A line that says at least one of these things.
+    Line(&'static [&'static str]),
 }
 
 /// One way to misbehave.
@@ -94,20 +125,64 @@ pub struct Fault {
     pub neighbour: Neighbour,
     /// What is done.
     pub deed: Deed,
-    /// All that clients may see. Each of the first [`Self::must`] must be seen.
+    /// All that clients may see.
     pub seen: &'static [&'static str],
-    /// How many of those that clients may see they must see.
-    pub must: usize,
-    /// The kind of failure that the log must name.
-    pub log: Option<&'static str>,
-    /// What must have been counted.
-    pub metric: Option<Metric>,
+    /// What of that they must see.
+    pub must: Must,
+    /// What the log must show.
+    pub log: Shown,
+    /// What is counted: at least one of these must have grown.
+    pub metrics: &'static [Metric],
 }
 
 impl Fault {
     /// The fault of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         ALL.iter().find(|fault| fault.name == name)
+    }
+
+    /// What of [`Self::seen`] is missing: each of these must be among it, or one of them.
+    pub fn missing(&self, is_seen: impl Fn(&str) -> bool) -> Vec<&'static str> {
+        let first = |count: usize| self.seen.iter().take(count).copied();
+        match self.must {
+            Must::All(count) => first(count).filter(|what| !is_seen(what)).collect(),
+            Must::Any(count) if first(count).any(&is_seen) => Vec::new(),
+            Must::Any(count) => first(count).collect(),
+        }
+    }
+
+    /// Where it asks for too little: every fault has something that somebody must see, that the log must show, and that must
+    /// be counted.
+    pub fn weaknesses(&self) -> Vec<String> {
+        let mut weaknesses = Vec::new();
+        let (Must::All(count) | Must::Any(count)) = self.must;
+        if count == 0 {
+            weaknesses.push("nobody must see anything".to_owned());
+        }
+        if count > self.seen.len() {
+            weaknesses.push("more must be seen than may be".to_owned());
+        }
+        if matches!(self.must, Must::Any(1)) {
+            weaknesses.push("one of one is all of them".to_owned());
+        }
+        if let Must::Any(count) = self.must
+            && self.seen.iter().take(count).any(|what| *what == BUSY)
+        {
+            weaknesses.push(format!("`{BUSY}` alone may come of anything"));
+        }
+        if matches!(self.log, Shown::Failure([]) | Shown::Line([])) {
+            weaknesses.push("the log need not show anything".to_owned());
+        }
+        if self.metrics.is_empty() {
+            weaknesses.push("nothing need be counted".to_owned());
+        }
+        for Metric { name, .. } in self.metrics {
+            // It grows with every request, whatever comes of it.
+            if matches!(*name, "midplane_cpu_seconds_total" | "midplane_requests_total") {
+                weaknesses.push(format!("{name} grows without a fault too"));
+            }
+        }
+        weaknesses
     }
 
     /// What the host may keep of it when it is over, in bytes.
@@ -134,22 +209,41 @@ macro_rules! limits {
     };
 }
 
-const fn errors(label: &'static str) -> Option<Metric> {
-    Some(Metric {
-        name: "midplane_errors_total",
+const fn of_service(name: &'static str, label: &'static str) -> Metric {
+    Metric {
+        name,
         label,
-    })
+        of: Whose::Service,
+    }
 }
 
-const TRAPS: Option<Metric> = Some(Metric {
-    name: "midplane_traps_total",
-    label: "",
-});
+const fn of_host(name: &'static str, label: &'static str) -> Metric {
+    Metric {
+        name,
+        label,
+        of: Whose::Host,
+    }
+}
 
-const CPU: Option<Metric> = Some(Metric {
-    name: "midplane_cpu_seconds_total",
-    label: "",
-});
+const fn errors(label: &'static str) -> Metric {
+    of_service("midplane_errors_total", label)
+}
+
+const TRAPS: &[Metric] = &[of_service("midplane_traps_total", "")];
+
+/// Of a guest that computes: whoever gets too little of the machine meets the other limit first.
+const TIMES: &[Metric] = &[errors("reason=\"cpu_time\""), errors("reason=\"timeout\"")];
+
+const FAILED_OUTBOUND: &[Metric] = &[of_service(
+    "midplane_outbound_requests_total",
+    "outcome=\"failed\"",
+)];
+
+const FULL: Metric = of_service("midplane_data_refusals_total", "reason=\"full\"");
+
+const PUBLISHED: &[Metric] = &[of_host("midplane_rollouts_total", "outcome=\"published\"")];
+
+const REFUSED: &[Metric] = &[of_host("midplane_rollouts_total", "outcome=\"refused\"")];
 
 /// How many places a service has where all of them are to be taken.
 const CONCURRENCY: usize = 16;
@@ -170,9 +264,9 @@ pub static ALL: &[Fault] = &[
             paths: &["/"],
         },
         seen: &["500 cpu-time", "504 timeout"],
-        must: 1,
-        log: Some("cpu-time"),
-        metric: errors("reason=\"cpu_time\""),
+        must: Must::All(1),
+        log: Shown::Failure(&["cpu-time"]),
+        metrics: &[errors("reason=\"cpu_time\"")],
     },
     Fault {
         name: "endless loops at every place",
@@ -184,11 +278,10 @@ pub static ALL: &[Fault] = &[
             clients: CONCURRENCY,
             paths: &["/"],
         },
-        // Whoever gets too little of the machine meets the other limit first.
         seen: &["500 cpu-time", "504 timeout", BUSY],
-        must: 0,
-        log: None,
-        metric: CPU,
+        must: Must::Any(2),
+        log: Shown::Failure(&["cpu-time", "timeout"]),
+        metrics: TIMES,
     },
     Fault {
         name: "endless loop, WASI 0.3",
@@ -201,9 +294,9 @@ pub static ALL: &[Fault] = &[
             paths: &["/"],
         },
         seen: &["500 cpu-time", "504 timeout"],
-        must: 1,
-        log: Some("cpu-time"),
-        metric: errors("reason=\"cpu_time\""),
+        must: Must::All(1),
+        log: Shown::Failure(&["cpu-time"]),
+        metrics: &[errors("reason=\"cpu_time\"")],
     },
     Fault {
         name: "allocation without end",
@@ -216,9 +309,9 @@ pub static ALL: &[Fault] = &[
             paths: &["/"],
         },
         seen: &["500 guest-failed", "500 cpu-time", "504 timeout", BUSY],
-        must: 1,
-        log: Some("memory"),
-        metric: errors("reason=\"trap\""),
+        must: Must::All(1),
+        log: Shown::Failure(&["memory"]),
+        metrics: &[errors("reason=\"trap\"")],
     },
     Fault {
         name: "all memory of the service held",
@@ -231,9 +324,9 @@ pub static ALL: &[Fault] = &[
             paths: &["/hold"],
         },
         seen: &["200 refused", BUSY, "500 guest-failed", "500 cpu-time"],
-        must: 1,
-        log: None,
-        metric: None,
+        must: Must::All(1),
+        log: Shown::Line(&["the limit `memory`"]),
+        metrics: &[of_service("midplane_memory_refusals_total", "")],
     },
     Fault {
         name: "table growth",
@@ -246,9 +339,9 @@ pub static ALL: &[Fault] = &[
             paths: &["/"],
         },
         seen: &["500 guest-failed", BUSY],
-        must: 1,
-        log: Some("trap"),
-        metric: TRAPS,
+        must: Must::All(1),
+        log: Shown::Failure(&["trap"]),
+        metrics: TRAPS,
     },
     Fault {
         name: "many memories at once",
@@ -261,9 +354,9 @@ pub static ALL: &[Fault] = &[
             paths: &["/"],
         },
         seen: &["500 cpu-time", "504 timeout", BUSY],
-        must: 0,
-        log: None,
-        metric: CPU,
+        must: Must::Any(2),
+        log: Shown::Failure(&["cpu-time", "timeout"]),
+        metrics: TIMES,
     },
     Fault {
         name: "deep recursion",
@@ -276,9 +369,9 @@ pub static ALL: &[Fault] = &[
             paths: &["/"],
         },
         seen: &["500 guest-failed"],
-        must: 1,
-        log: Some("trap"),
-        metric: TRAPS,
+        must: Must::All(1),
+        log: Shown::Failure(&["trap"]),
+        metrics: TRAPS,
     },
     Fault {
         name: "trap before the head",
@@ -291,9 +384,9 @@ pub static ALL: &[Fault] = &[
             paths: &["/before"],
         },
         seen: &["500 guest-failed"],
-        must: 1,
-        log: Some("trap"),
-        metric: TRAPS,
+        must: Must::All(1),
+        log: Shown::Failure(&["trap"]),
+        metrics: TRAPS,
     },
     Fault {
         name: "trap after the head",
@@ -306,9 +399,9 @@ pub static ALL: &[Fault] = &[
             paths: &["/after"],
         },
         seen: &["200 cut"],
-        must: 1,
-        log: Some("trap"),
-        metric: TRAPS,
+        must: Must::All(1),
+        log: Shown::Failure(&["trap"]),
+        metrics: TRAPS,
     },
     Fault {
         name: "handle leak",
@@ -321,9 +414,9 @@ pub static ALL: &[Fault] = &[
             paths: &["/fields", "/timers", "/files"],
         },
         seen: &["500 guest-failed"],
-        must: 1,
-        log: Some("trap"),
-        metric: TRAPS,
+        must: Must::All(1),
+        log: Shown::Failure(&["trap"]),
+        metrics: TRAPS,
     },
     Fault {
         name: "never-ending response",
@@ -336,9 +429,9 @@ pub static ALL: &[Fault] = &[
             paths: &["/rush"],
         },
         seen: &["200 cut"],
-        must: 1,
-        log: Some("response-too-large"),
-        metric: errors("reason=\"response_too_large\""),
+        must: Must::All(1),
+        log: Shown::Failure(&["response-too-large"]),
+        metrics: &[errors("reason=\"response_too_large\"")],
     },
     Fault {
         name: "response slower than the client",
@@ -351,9 +444,9 @@ pub static ALL: &[Fault] = &[
             paths: &["/drip"],
         },
         seen: &["200 cut"],
-        must: 1,
-        log: Some("timeout"),
-        metric: errors("reason=\"timeout\""),
+        must: Must::All(1),
+        log: Shown::Failure(&["timeout"]),
+        metrics: &[errors("reason=\"timeout\"")],
     },
     Fault {
         name: "log flood",
@@ -366,12 +459,9 @@ pub static ALL: &[Fault] = &[
             paths: &["/lines", "/line"],
         },
         seen: &["200 written", "500 cpu-time", "504 timeout"],
-        must: 1,
-        log: None,
-        metric: Some(Metric {
-            name: "midplane_guest_log_lines_dropped_total",
-            label: "",
-        }),
+        must: Must::All(1),
+        log: Shown::Line(&["more output dropped"]),
+        metrics: &[of_service("midplane_guest_log_lines_dropped_total", "")],
     },
     Fault {
         name: "header of 1 MB, response",
@@ -384,9 +474,9 @@ pub static ALL: &[Fault] = &[
             paths: &["/response"],
         },
         seen: &["500 guest-failed"],
-        must: 1,
-        log: Some("trap"),
-        metric: TRAPS,
+        must: Must::All(1),
+        log: Shown::Failure(&["trap"]),
+        metrics: TRAPS,
     },
     Fault {
         name: "header of 1 MB, outbound",
@@ -399,12 +489,9 @@ pub static ALL: &[Fault] = &[
             paths: &["/request?from={upstream}", "/received?from={upstream}"],
         },
         seen: &["500 guest-failed", "200 refused"],
-        must: 2,
-        log: Some("trap"),
-        metric: Some(Metric {
-            name: "midplane_outbound_requests_total",
-            label: "outcome=\"failed\"",
-        }),
+        must: Must::All(2),
+        log: Shown::Failure(&["trap"]),
+        metrics: FAILED_OUTBOUND,
     },
     Fault {
         name: "thousands of sockets",
@@ -419,16 +506,10 @@ pub static ALL: &[Fault] = &[
             clients: 64,
             paths: &["/sockets?to={upstream}"],
         },
-        seen: &[
-            "500 guest-failed",
-            "200 refused",
-            "500 cpu-time",
-            BUSY,
-            "504 timeout",
-        ],
-        must: 1,
-        log: Some("trap"),
-        metric: None,
+        seen: &["200 refused", "500 cpu-time", BUSY, "504 timeout"],
+        must: Must::All(1),
+        log: Shown::Line(&["a socket was refused"]),
+        metrics: &[of_service("midplane_descriptor_refusals_total", "")],
     },
     Fault {
         name: "thousands of outbound requests",
@@ -443,19 +524,10 @@ pub static ALL: &[Fault] = &[
             clients: 8,
             paths: &["/requests?to={upstream}"],
         },
-        seen: &[
-            "500 guest-failed",
-            "200 refused",
-            "500 cpu-time",
-            BUSY,
-            "504 timeout",
-        ],
-        must: 1,
-        log: Some("trap"),
-        metric: Some(Metric {
-            name: "midplane_outbound_requests_total",
-            label: "outcome=\"failed\"",
-        }),
+        seen: &["200 refused", "500 cpu-time", BUSY, "504 timeout"],
+        must: Must::All(1),
+        log: Shown::Line(&[" were refused"]),
+        metrics: FAILED_OUTBOUND,
     },
     Fault {
         name: "recursive SQL",
@@ -471,9 +543,9 @@ pub static ALL: &[Fault] = &[
             paths: &["/forever"],
         },
         seen: &["504 timeout", "500 cpu-time"],
-        must: 0,
-        log: None,
-        metric: errors(""),
+        must: Must::Any(2),
+        log: Shown::Failure(&["cpu-time", "timeout"]),
+        metrics: TIMES,
     },
     Fault {
         name: "huge results of SQL",
@@ -489,9 +561,12 @@ pub static ALL: &[Fault] = &[
             paths: &["/rows", "/row", "/write"],
         },
         seen: &["200 refused", "504 timeout", "500 cpu-time"],
-        must: 1,
-        log: None,
-        metric: None,
+        must: Must::All(1),
+        log: Shown::Line(&["DatabaseFull", "returns more than"]),
+        metrics: &[
+            FULL,
+            of_service("midplane_data_refusals_total", "reason=\"too_large\""),
+        ],
     },
     Fault {
         name: "key-value flood",
@@ -507,9 +582,9 @@ pub static ALL: &[Fault] = &[
             paths: &["/large", "/many"],
         },
         seen: &["200 refused", "504 timeout", "500 cpu-time"],
-        must: 1,
-        log: None,
-        metric: None,
+        must: Must::All(1),
+        log: Shown::Line(&["full"]),
+        metrics: &[FULL],
     },
     Fault {
         name: "odd arguments",
@@ -532,9 +607,9 @@ pub static ALL: &[Fault] = &[
             "504 timeout",
             BUSY,
         ],
-        must: 2,
-        log: Some("trap"),
-        metric: TRAPS,
+        must: Must::All(2),
+        log: Shown::Failure(&["trap"]),
+        metrics: TRAPS,
     },
     Fault {
         name: "fork bomb of calls",
@@ -553,12 +628,13 @@ pub static ALL: &[Fault] = &[
             BUSY,
             "500 guest-failed",
         ],
-        must: 0,
-        log: None,
-        metric: Some(Metric {
-            name: "midplane_link_calls_total",
-            label: "",
-        }),
+        must: Must::Any(3),
+        log: Shown::Failure(&["cpu-time", "timeout", "trap"]),
+        metrics: &[
+            of_service("midplane_link_calls_total", "outcome=\"too_deep\""),
+            of_service("midplane_link_calls_total", "outcome=\"cpu_time\""),
+            of_service("midplane_link_calls_total", "outcome=\"timeout\""),
+        ],
     },
     Fault {
         name: "fork bomb of requests",
@@ -571,12 +647,9 @@ pub static ALL: &[Fault] = &[
             paths: &["/requests"],
         },
         seen: &["200 answered", "200 refused", "500 cpu-time", "504 timeout", BUSY],
-        must: 0,
-        log: None,
-        metric: Some(Metric {
-            name: "midplane_outbound_requests_total",
-            label: "outcome=\"failed\"",
-        }),
+        must: Must::Any(4),
+        log: Shown::Failure(&["cpu-time", "timeout"]),
+        metrics: FAILED_OUTBOUND,
     },
     Fault {
         name: "component of 100 MB",
@@ -586,9 +659,9 @@ pub static ALL: &[Fault] = &[
         neighbour: Neighbour::Hello,
         deed: Deed::Deploy(made::large),
         seen: &["deployed"],
-        must: 1,
-        log: None,
-        metric: None,
+        must: Must::All(1),
+        log: Shown::NoFailure,
+        metrics: PUBLISHED,
     },
     Fault {
         name: "component of more than 100 MiB",
@@ -598,9 +671,9 @@ pub static ALL: &[Fault] = &[
         neighbour: Neighbour::Hello,
         deed: Deed::Deploy(made::too_large),
         seen: &["refused"],
-        must: 1,
-        log: None,
-        metric: None,
+        must: Must::All(1),
+        log: Shown::Line(&["a component that was sent is not kept"]),
+        metrics: &[of_host("midplane_uploads_total", "outcome=\"refused\"")],
     },
     Fault {
         name: "compile bomb",
@@ -610,9 +683,9 @@ pub static ALL: &[Fault] = &[
         neighbour: Neighbour::Hello,
         deed: Deed::Deploy(made::bomb),
         seen: &["refused"],
-        must: 1,
-        log: None,
-        metric: None,
+        must: Must::All(1),
+        log: Shown::Line(&["refused: "]),
+        metrics: REFUSED,
     },
     Fault {
         name: "burden of compiling",
@@ -622,9 +695,9 @@ pub static ALL: &[Fault] = &[
         neighbour: Neighbour::Hello,
         deed: Deed::Deploy(made::burden),
         seen: &["deployed"],
-        must: 1,
-        log: None,
-        metric: None,
+        must: Must::All(1),
+        log: Shown::NoFailure,
+        metrics: PUBLISHED,
     },
 ];
 
@@ -633,25 +706,3 @@ const FORK: &str = concat!(
     "[component.{service}.tool.midplane.links]\n\"link:ring/plain-step@1.0.0\" = \"{other}\"\n",
     limits!()
 );
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_fault_has_a_name_of_its_own_and_something_that_must_come_of_it() {
-        for (at, fault) in ALL.iter().enumerate() {
-            assert!(
-                !ALL[..at].iter().any(|other| other.name == fault.name),
-                "{}",
-                fault.name
-            );
-            assert!(
-                fault.must <= fault.seen.len() && !fault.seen.is_empty(),
-                "{}",
-                fault.name
-            );
-            assert!(Fault::named(fault.name).is_some());
-        }
-    }
-}

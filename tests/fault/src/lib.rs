@@ -19,3 +19,4 @@ pub mod process;
 pub mod row;
 pub mod run;
 pub mod upstream;
+pub mod witness;

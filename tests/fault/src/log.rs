@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -18,20 +18,33 @@ pub struct Log {
     pub failures: BTreeMap<String, u64>,
     /// Requests about which a failure of one service was told more than once.
     pub repeated: u64,
+    /// Lines that say one of the things that were looked for.
+    pub said: u64,
     /// Lines that are no JSON, as a panic of the host makes them; the first few.
     pub strange: Vec<String>,
 }
 
-/// Reads a log.
+/// Reads a log, and counts the lines in which one of `wanted` stands.
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn read(path: &Path) -> anyhow::Result<Log> {
+pub fn read(path: &Path, wanted: &[&str]) -> anyhow::Result<Log> {
+    let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    Ok(of(BufReader::new(file), wanted)?)
+}
+
+/// The same of lines from anywhere.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn of(lines: impl BufRead, wanted: &[&str]) -> io::Result<Log> {
     let mut log = Log::default();
     let mut told = HashSet::new();
-    let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    for line in BufReader::new(file).split(b'\n') {
-        log.add(&String::from_utf8_lossy(&line?), &mut told);
+    for line in lines.split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        log.said += u64::from(wanted.iter().any(|wanted| line.contains(wanted)));
+        log.add(&line, &mut told);
     }
     Ok(log)
 }
@@ -57,34 +70,5 @@ impl Log {
         if !about.1.is_empty() && !told.insert(about) {
             self.repeated += 1;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failures_are_counted_by_kind_and_each_is_to_be_told_once() {
-        let failure = |kind: &str, id: &str| {
-            format!(r#"{{"target":"midplane::failure","kind":"{kind}","service":"a","request_id":"{id}"}}"#)
-        };
-        let mut log = Log::default();
-        let mut told = HashSet::new();
-        let lines = [
-            failure("trap", "1"),
-            failure("trap", "2"),
-            failure("memory", "2"),
-            r#"{"target":"midplane::guest","message":"thread panicked"}"#.to_owned(),
-            "thread 'worker' panicked at src/x.rs:1:2:".to_owned(),
-        ];
-        for line in lines {
-            log.add(&line, &mut told);
-        }
-        assert_eq!(
-            log.failures,
-            [("memory".to_owned(), 1), ("trap".to_owned(), 2)].into()
-        );
-        assert_eq!((log.repeated, log.strange.len()), (1, 1));
     }
 }

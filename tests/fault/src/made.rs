@@ -129,18 +129,3 @@ fn padded(mut component: Vec<u8>, bytes: usize) -> Vec<u8> {
     component.resize(bytes, 0);
     component
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_made_is_a_component_of_its_size() {
-        for made in [tables(), memories()] {
-            assert!(made.expect("a component").starts_with(b"\0asm\x0d\0\x01\0"));
-        }
-        let small = padded(handler("unreachable", "", "").expect("a component"), 1 << 16);
-        assert_eq!(small.len(), 1 << 16);
-        assert_eq!(large().expect("a component").len(), 100_000_000);
-    }
-}

@@ -60,23 +60,3 @@ impl Samples {
         self.sum("midplane_requests_in_flight", &[]) + self.sum("midplane_link_calls_in_flight", &[])
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn samples_are_found_by_name_and_labels_and_added_up() {
-        let samples = Samples::parse(
-            "# TYPE midplane_errors counter\n\
-             midplane_errors_total{service=\"a\",reason=\"trap\"} 2\n\
-             midplane_errors_total{service=\"b\",reason=\"trap\"} 3\n\
-             midplane_errors_total_more 7\n\
-             midplane_connections 4\n# EOF\n",
-        );
-        assert_eq!(samples.sum("midplane_errors_total", &["reason=\"trap\""]), 5.0);
-        assert_eq!(samples.sum("midplane_errors_total", &["service=\"b\""]), 3.0);
-        assert_eq!(samples.sum("midplane_connections", &[]), 4.0);
-        assert_eq!(samples.sum("midplane_nothing", &[]), 0.0);
-    }
-}

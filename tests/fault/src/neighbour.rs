@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use midplane_storm::figures::Times;
 
+use crate::witness::{self, Stillness, Witness};
+
 /// Connections that take turns.
 const CONNECTIONS: u32 = 16;
 
@@ -26,10 +28,21 @@ const MAX_TOLD: usize = 3;
 pub struct Measurement {
     /// From when each request was to start until its whole answer.
     pub times: Times,
+    /// Requests that are not among the times, since the machine stood still meanwhile (see [`witness`](crate::witness)).
+    pub set_aside: u64,
     /// Requests without a whole 200.
     pub failed: u64,
     /// Why, for the first few.
     pub failures: Vec<String>,
+}
+
+/// What came of the requests of one connection.
+#[derive(Default)]
+struct Turns {
+    /// When each was to start, and when its answer was whole.
+    times: Vec<(Instant, Instant)>,
+    failed: u64,
+    failures: Vec<String>,
 }
 
 /// Asks for a path so many times a second until `is_over` is set, and for so long at least.
@@ -40,13 +53,16 @@ pub fn measure(
     at_least: Duration,
     is_over: &AtomicBool,
 ) -> Measurement {
-    let begin = Instant::now();
+    let is_measured = AtomicBool::new(false);
     let step = Duration::from_secs(1) / rate.max(1);
     thread::scope(|scope| {
+        let witness = Witness::start(scope, &is_measured);
+        let begin = Instant::now();
         let turns: Vec<_> = (0..CONNECTIONS)
             .map(|turn| {
                 scope.spawn(move || {
-                    let mut own = Measurement::default();
+                    witness::precede_others();
+                    let mut own = Turns::default();
                     let mut client = Client::new(address, path);
                     for number in (turn..).step_by(CONNECTIONS as usize) {
                         let at = begin + step * number;
@@ -55,16 +71,19 @@ pub fn measure(
                         }
                         thread::sleep(at.saturating_duration_since(Instant::now()));
                         let answer = client.ask();
-                        own.add(at.elapsed(), answer);
+                        own.add(at, answer);
                     }
                     own
                 })
             })
             .collect();
+        let turns: Vec<_> = turns.into_iter().map(|turn| turn.join()).collect();
+        is_measured.store(true, Ordering::Relaxed);
+        let stillness = witness.map(Witness::end).unwrap_or_default();
         let mut all = Measurement::default();
         for turn in turns {
-            match turn.join() {
-                Ok(own) => all.add_all(own),
+            match turn {
+                Ok(own) => all.add_all(own, &stillness),
                 Err(_) => all
                     .failures
                     .push("a thread of the measurement broke down".to_owned()),
@@ -74,10 +93,9 @@ pub fn measure(
     })
 }
 
-impl Measurement {
-    fn add(&mut self, time: Duration, answer: anyhow::Result<()>) {
-        self.times
-            .add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+impl Turns {
+    fn add(&mut self, at: Instant, answer: anyhow::Result<()>) {
+        self.times.push((at, Instant::now()));
         if let Err(error) = answer {
             self.failed += 1;
             if self.failures.len() < MAX_TOLD {
@@ -85,9 +103,24 @@ impl Measurement {
             }
         }
     }
+}
 
-    fn add_all(&mut self, other: Self) {
-        self.times.add_all(&other.times);
+impl Measurement {
+    /// How many requests there were.
+    pub fn count(&self) -> u64 {
+        self.times.count() + self.set_aside
+    }
+
+    fn add_all(&mut self, other: Turns, stillness: &Stillness) {
+        for (from, to) in other.times {
+            match stillness.touches(from, to) {
+                true => self.set_aside += 1,
+                false => {
+                    let micros = to.saturating_duration_since(from).as_micros();
+                    self.times.add(u64::try_from(micros).unwrap_or(u64::MAX));
+                }
+            }
+        }
         self.failed += other.failed;
         self.failures.extend(other.failures);
         self.failures.truncate(MAX_TOLD);

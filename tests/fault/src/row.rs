@@ -5,7 +5,7 @@ use std::fmt;
 use midplane_storm::figures::{mebibytes, time};
 
 use crate::client::Seen;
-use crate::fault::{Fault, Metric};
+use crate::fault::{Fault, Metric, Must, Shown};
 use crate::log::Log;
 use crate::neighbour::Measurement;
 use crate::process::Reading;
@@ -16,6 +16,9 @@ pub const DESCRIPTORS: u64 = 40;
 /// What the p99 of the neighbour may be, against the one when nothing else happens.
 pub const RATIO: f64 = 2.0;
 
+/// How many of the neighbour's requests may be left out, in percent.
+const SET_ASIDE: f64 = 60.0;
+
 /// What is measured of one fault.
 pub struct Row {
     /// Which one.
@@ -24,8 +27,8 @@ pub struct Row {
     pub seen: Seen,
     /// What the log came to.
     pub log: Log,
-    /// By how much the metric grew.
-    pub growth: f64,
+    /// By how much its metrics grew, in their order.
+    pub growth: Vec<f64>,
     /// The neighbour, when nothing else happened.
     pub quiet: Measurement,
     /// The neighbour, while it did.
@@ -47,7 +50,7 @@ impl Row {
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for (what, measurement) in [("quiet", &self.quiet), ("under the fault", &self.stormy)] {
-            if measurement.times.count() == 0 {
+            if measurement.count() == 0 {
                 faults.push(format!("the neighbour was not measured ({what})"));
             }
             if measurement.failed > 0 || !measurement.failures.is_empty() {
@@ -84,18 +87,22 @@ impl Row {
         {
             faults.push(format!("nobody should see `{what}`"));
         }
-        for must in &fault.seen[..fault.must] {
-            if !self.seen.contains_key(*must) {
-                faults.push(format!("nobody saw `{must}`"));
-            }
+        let missing = fault.missing(|what| self.seen.contains_key(what));
+        match fault.must {
+            _ if missing.is_empty() => {}
+            Must::All(_) => faults.extend(missing.iter().map(|what| format!("nobody saw `{what}`"))),
+            Must::Any(_) => faults.push(format!("nobody saw any of `{}`", missing.join("`, `"))),
         }
         if self.seen.is_empty() {
             faults.push("nobody saw anything: the fault did not happen".to_owned());
         }
-        if let Some(kind) = fault.log
-            && !self.log.failures.contains_key(kind)
-        {
-            faults.push(format!("the log names no failure of the kind `{kind}`"));
+        let is_shown = match fault.log {
+            Shown::NoFailure => self.log.failures.is_empty(),
+            Shown::Failure(kinds) => kinds.iter().any(|kind| self.log.failures.contains_key(*kind)),
+            Shown::Line(_) => self.log.said > 0,
+        };
+        if !is_shown {
+            faults.push(format!("the log does not show {:?}", fault.log));
         }
         if self.log.failures.contains_key("host") {
             faults.push("the log names a failure of the host".to_owned());
@@ -106,12 +113,17 @@ impl Row {
         for line in &self.log.strange {
             faults.push(format!("the host said past its log: {line}"));
         }
-        if let Some(Metric { name, .. }) = fault.metric
-            && self.growth <= 0.0
-        {
-            faults.push(format!("{name} did not grow"));
+        if !self.growth.iter().any(|growth| *growth > 0.0) {
+            faults.push(format!("none of {:?} grew", fault.metrics));
         }
         faults
+    }
+
+    /// How many requests of the neighbour are left out of its times, in percent.
+    pub fn set_aside(&self) -> f64 {
+        let measured = [&self.quiet, &self.stormy];
+        let of = |count: fn(&Measurement) -> u64| measured.into_iter().map(count).sum::<u64>() as f64;
+        100.0 * of(|one| one.set_aside) / of(Measurement::count).max(1.0)
     }
 
     /// How the neighbour's p99 compares.
@@ -122,6 +134,9 @@ impl Row {
     /// As [`Self::faults`], with the neighbour's times.
     pub fn all_faults(&self) -> Vec<String> {
         let mut faults = self.faults();
+        if self.set_aside() > SET_ASIDE {
+            faults.push("the machine stood still too often to measure anything on it".to_owned());
+        }
         if self.ratio() > RATIO {
             faults.push(format!(
                 "the neighbour's p99 is {:.1} × what it was",
@@ -139,13 +154,13 @@ impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "| fault | client sees | log | metric | neighbour p50 | neighbour p99 | ratio | memory | descriptors | passed |\n\
-             | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+            "| fault | client sees | log | metric | neighbour p50 | neighbour p99 | ratio | set aside | memory | descriptors | passed |\n\
+             | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
         )?;
         for row in self.0 {
             writeln!(
                 f,
-                "| {} | {} | {} | {} | {} → {} | {} → {} | {:.2} | {} → {} (peak {}) | {} → {} | {} |",
+                "| {} | {} | {} | {} | {} → {} | {} → {} | {:.2} | {:.0} % | {} → {} (peak {}) | {} → {} | {} |",
                 row.fault.name,
                 list(row.seen.iter()),
                 list(row.log.failures.iter()),
@@ -155,6 +170,7 @@ impl fmt::Display for Table<'_> {
                 time(row.quiet.times.at(99.0)),
                 time(row.stormy.times.at(99.0)),
                 row.ratio(),
+                row.set_aside(),
                 mebibytes(row.before.anonymous),
                 mebibytes(row.after.anonymous),
                 mebibytes(row.peak),
@@ -179,11 +195,19 @@ fn list<'a>(counts: impl Iterator<Item = (&'a String, &'a u64)>) -> String {
     }
 }
 
+/// Those that grew.
 fn metric(row: &Row) -> String {
-    match row.fault.metric {
-        None => "–".to_owned(),
-        Some(Metric { name, label: "" }) => format!("`{name}` +{}", short(row.growth)),
-        Some(Metric { name, label }) => format!("`{name}{{{label}}}` +{}", short(row.growth)),
+    let metrics = row.fault.metrics.iter().zip(&row.growth);
+    let grown = metrics.filter(|(_, growth)| **growth > 0.0);
+    let shown: Vec<_> = grown
+        .map(|(Metric { name, label, .. }, growth)| match *label {
+            "" => format!("`{name}` +{}", short(*growth)),
+            label => format!("`{name}{{{label}}}` +{}", short(*growth)),
+        })
+        .collect();
+    match shown.is_empty() {
+        true => "–".to_owned(),
+        false => shown.join(", "),
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::app;
 use crate::client::{self, Seen};
-use crate::fault::{Deed, Fault, Guest};
+use crate::fault::{Deed, Fault, Guest, Shown, Whose};
 use crate::log;
 use crate::metrics::Samples;
 use crate::neighbour::{self, Measurement};
@@ -96,16 +96,24 @@ pub async fn run(fault: &'static Fault, settings: &Settings, hostile: &Handle) -
         &is_over,
     );
     drop(host);
-    let growth = fault.metric.map_or(0.0, |metric| {
+    let growth = fault.metrics.iter().map(|metric| {
         // As `service`, or as `caller` of a link.
-        let labels = [&format!("{:?}", app::HOSTILE), metric.label];
-        grown.sum(metric.name, &labels) - samples.sum(metric.name, &labels)
+        let service = format!("{:?}", app::HOSTILE);
+        let labels: &[&str] = match metric.of {
+            Whose::Service => &[&service, metric.label],
+            Whose::Host => &[metric.label],
+        };
+        grown.sum(metric.name, labels) - samples.sum(metric.name, labels)
     });
+    let wanted = match fault.log {
+        Shown::Line(lines) => lines,
+        Shown::NoFailure | Shown::Failure(_) => &[],
+    };
     Ok(Row {
         fault,
         seen,
-        log: log::read(&folder.path().join("log"))?,
-        growth,
+        log: log::read(&folder.path().join("log"), wanted)?,
+        growth: growth.collect(),
         quiet,
         stormy,
         afterwards: last.failures.into_iter().next(),
