@@ -17,7 +17,7 @@ use midplane_storm::storm;
 
 use crate::harness::{TestHost, fixture};
 
-/// More than these are sent.
+/// At least so many are sent.
 const REQUESTS: u32 = 50_000;
 
 /// As many changes are published at least, in every phase and over all.
@@ -64,7 +64,7 @@ async fn nothing_is_dropped_or_stale_while_services_are_swapped_and_manifests_ap
     };
     assert!(report.is_clean(), "{}", told());
     assert_eq!(aftermath.remarks, [], "{}", told());
-    assert!(report.sent > u64::from(REQUESTS), "{}", told());
+    assert!(report.sent >= u64::from(REQUESTS), "{}", told());
     assert!(report.published >= SWAPS, "{}", told());
     for (way, requests, _) in figures.ways {
         assert!(requests > 0, "nothing went over {way:?}: {}", told());
