@@ -1,7 +1,7 @@
 //! Sockets and files of guests, each of which is a descriptor of this process.
 //!
-//! What bounds it: those of an instance by a number ([`super::guest`]), those of all instances of a revision by an eighth of what the process may have open, those of all guests by half of that, so that connections of clients and
-//! databases find some. Counted is what may keep one open: sockets, files and their streams, which is more than there are
+//! What bounds it: those of an instance by a number ([`super::guest`]), those of all instances of a revision by an eighth of what
+//! the process may have open, those of all guests by half of it, so that connections of clients and databases find some. Counted is what may keep one open: sockets, files and their streams, which is more than there are
 //! descriptors. *Invariant*: what was taken is given back by the drop of [`Held`], however an instance ends.
 
 use std::any::Any;

@@ -111,6 +111,11 @@ impl Measurement {
         self.times.count() + self.set_aside
     }
 
+    /// How many of them are left out of the times, in percent.
+    pub fn set_aside_percent(&self) -> f64 {
+        100.0 * self.set_aside as f64 / self.count().max(1) as f64
+    }
+
     fn add_all(&mut self, other: Turns, stillness: &Stillness) {
         for (from, to) in other.times {
             match stillness.touches(from, to) {

@@ -2,8 +2,12 @@
 //!
 //! What runs in a virtual machine loses its cores now and then, for milliseconds, to whatever else the hypervisor runs. No
 //! host can answer then, and a p99 of a second or two consists of such moments. A thread on each core, which precedes
-//! everything else there (`SCHED_FIFO`), sleeps briefly again and again and notes when it wakes too late: that was not done
-//! by anything on this machine. Requests that were under way at such a time are set aside, and counted.
+//! everything else there (`SCHED_FIFO`), sleeps briefly again and again and notes when it wakes too late. Requests that were
+//! under way at such a time are set aside, and counted.
+//!
+//! It is not proof that nothing here was to blame: where the kernel is not preemptible, a long system call of the host, such as
+//! one that unmaps much memory, keeps such a thread waiting too. So the table shows how many were set aside in quiet and under
+//! the fault: many more under the fault are a fault to look into, not noise.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ScopedJoinHandle};
